@@ -1,0 +1,92 @@
+# banger: build, install, quickstart, check. `make help` lists the targets.
+
+VERSION := 0.1.0
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+BINDIR     := $(PREFIX)/bin
+LIBEXECDIR := $(PREFIX)/libexec/banger
+DATADIR    := $(PREFIX)/share/banger
+POLICY     := /etc/banger/policy.conf
+
+CC    ?= gcc
+CLANG ?= clang
+BUILD := build
+
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wformat=2 -Wswitch-enum \
+    -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+    -Wundef -Wwrite-strings -Wpointer-arith -Wcast-align=strict -Wnull-dereference
+HARDENING := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+DEFINES := -D_GNU_SOURCE -DBANGER_VERSION='"$(VERSION)"' -DBANGER_BINDIR='"$(BINDIR)"' \
+    -DBANGER_LIBEXECDIR='"$(LIBEXECDIR)"' -DBANGER_DATADIR='"$(DATADIR)"' -DBANGER_POLICY='"$(POLICY)"'
+CFLAGS  := -std=gnu17 -O2 -g $(WARNINGS) $(HARDENING) $(DEFINES)
+LDFLAGS := -pie -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -Wl,--gc-sections
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# --- what each program is made of -------------------------------------------
+COMMON_SRC := $(wildcard common/*.c)
+
+HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
+HELPER_LIB := -lcap-ng -lnl-route-3 -lnl-3 -lmnl -lnftnl
+JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
+AGENT_SRC  := $(wildcard guest/agent/*.c)
+IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c)
+IMPORT_LIB := -larchive -lext2fs -lcom_err -lcrypto -lpthread
+DAEMON_SRC := $(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c unpriv/priv/*.c \
+    unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c)
+DAEMON_LIB := -lcjson -lsqlite3 -lpthread
+CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c
+CLI_LIB    := -lcjson -larchive
+
+PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+.PHONY: all build help install uninstall quickstart check lint fuzz bench clean deps test-deps
+all: build
+build: $(addprefix $(BUILD)/,$(PROGRAMS))
+
+$(BUILD)/common.a: $(call object,$(COMMON_SRC))
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/banger: $(call object,$(CLI_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIB)
+$(BUILD)/bangerd: $(call object,$(DAEMON_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIB)
+$(BUILD)/banger-helper: $(call object,$(HELPER_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HELPER_LIB)
+$(BUILD)/banger-import: $(call object,$(IMPORT_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(IMPORT_LIB)
+# The jail's init and the guest's agent are static: neither can count on a library being there.
+$(BUILD)/banger-jail: $(call object,$(JAIL_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -o $@ $^
+$(BUILD)/banger-agent: $(call object,$(AGENT_SRC))
+	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -s -o $@ $^
+
+# The commit is in the stamp of every program: one file knows it, and changes with it.
+$(BUILD)/commit.h: FORCE
+	@mkdir -p $(BUILD)
+	@echo '#define BANGER_COMMIT "$(COMMIT)"' | cmp -s - $@ || echo '#define BANGER_COMMIT "$(COMMIT)"' > $@
+FORCE:
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/commit.h
+	@mkdir -p $(dir $@)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -include $(BUILD)/commit.h -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
+
+# --- unit tests: everything but the mains, under ASan and UBSan --------------
+MAINS    := $(wildcard */main.c */*/main.c */*/*/main.c)
+UNIT_SRC := $(filter-out $(MAINS),$(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) \
+    $(DAEMON_SRC) $(CLI_SRC)))
+UNIT_TESTS := $(wildcard tests/unit/*.c)
+UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
+san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
+
+$(BUILD)/san/%.o: %.c $(BUILD)/commit.h
+	@mkdir -p $(dir $@)
+	$(CC) $(filter-out -D_FORTIFY_SOURCE=3,$(CFLAGS)) $(SANITIZE) -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
+$(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
+	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

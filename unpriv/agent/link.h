@@ -1,0 +1,42 @@
+/* The host's end of an agent link (common/mux.h): one connection a running VM, a
+ * reader thread, a table of channels. Every byte from the guest is hostile: a
+ * frame that breaks the protocol ends the link, and exceeding a window ends the
+ * channel. */
+#ifndef BANGER_AGENT_LINK_H
+#define BANGER_AGENT_LINK_H
+
+#include "../../common/err.h"
+#include "../../common/mux.h"
+
+#include <stdint.h>
+
+struct link;
+
+/* Takes the connected socket and waits for the agent's WELCOME for at most
+ * `timeout_ms` (checking `cancelled` about every 100 ms). `fresh`: the VM's first
+ * connection, no padding needed. NULL with `e` filled on failure. */
+struct link *link_open(int sock, int fresh, int timeout_ms, int (*cancelled)(void *), void *arg, struct err *e);
+
+/* Counted references; the last drop ends all channels, joins the reader and frees. */
+struct link *link_hold(struct link *link);
+void link_drop(struct link *link);
+
+/* 1 while the connection stands. */
+int link_alive(struct link *link);
+
+/* What the agent said of itself. */
+const struct mux_welcome *link_welcome(const struct link *link);
+
+/* Round trip of a PING, at most `timeout_ms`. */
+int link_ping(struct link *link, int timeout_ms, struct err *e);
+int link_poweroff(struct link *link, struct err *e);
+
+/* Runs one command for a client: sends OPEN with `open` (payload of `size`
+ * bytes, checked by the caller), then passes frames between the channel and
+ * `client` (SOCK_SEQPACKET, channel 0) until EXIT has been passed on or the
+ * client's end closes (then CLOSE is sent). Blocks for the command's whole life.
+ * 0 with `*exit` filled; -ECONNRESET when the client went away; -EPIPE when the
+ * link died. */
+int link_exec(struct link *link, const void *open, uint32_t size, int client, struct mux_exit *exit, struct err *e);
+
+#endif

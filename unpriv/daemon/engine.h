@@ -1,0 +1,20 @@
+/* What the engine's modules share: its folders, as descriptors. */
+#ifndef BANGER_DAEMON_ENGINE_H
+#define BANGER_DAEMON_ENGINE_H
+
+#include "../../common/err.h"
+
+struct engine {
+    int state; /* O_PATH of the state folder; all of banger's files are opened below it with openat */
+    char state_path[4096];
+    char version[128];
+};
+extern struct engine engine;
+
+/* The engine's process: confines itself (no_new_privs, Landlock on the state
+ * folder and /etc/resolv.conf, seccomp), opens the store, recovers VMs, serves.
+ * `monitor` is its end of the monitor's socketpair, `listener` the clients'
+ * socket. Returns an exit status. */
+int engine_main(int monitor, int listener, const char *state_path);
+
+#endif

@@ -1,0 +1,27 @@
+/* The helper's client: one call an operation, same verbs as priv-helper's. A
+ * worker that died is replaced (through the monitor) and the call made once more
+ * only where that is safe. Denials become sentences that name the policy line to
+ * change. Thread-safe: one lock a worker. */
+#ifndef BANGER_PRIV_PRIV_H
+#define BANGER_PRIV_PRIV_H
+
+#include "../../common/err.h"
+#include "../../common/wire.h"
+
+#include <stdint.h>
+
+/* Tap, bridge, address and rules for a slot. Returns the tap's descriptor (the
+ * caller's) and the account's subnet, or a negative errno. */
+int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e);
+int priv_net_down(uint64_t op, uint32_t slot, struct err *e);
+int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e);
+/* Slots of this account that have something in the kernel. */
+int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e);
+
+/* Starts the policy's VMM number `kind` in the jail. `fds` has SPAWN_FDS entries
+ * (SPAWN_TRIAL_FDS for WIRE_SPAWN_TRIAL); they stay the caller's. Returns a pidfd
+ * (the caller's) and the pid, or a negative errno. */
+int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mib, uint32_t vcpus, const int *fds,
+                   int *pid, struct err *e);
+
+#endif

@@ -1,0 +1,83 @@
+/* State: SQLite (WAL, foreign keys, numbered migrations) in the state folder.
+ *
+ * All calls are thread-safe (one lock). Records are plain structs, copied in and
+ * out; strings are bounded and NUL-terminated. What is in the kernel or on disk is
+ * never only known here: it can be found again from (uid, slot) and the folder. */
+#ifndef BANGER_STORE_STORE_H
+#define BANGER_STORE_STORE_H
+
+#include "../../common/addr.h"
+#include "../../common/err.h"
+
+#include <stdint.h>
+
+#define STORE_NAME_MAX 64
+#define STORE_TEXT_MAX 256
+
+struct image_record {
+    char id[17]; /* 16 hex digits, random */
+    char name[STORE_NAME_MAX];
+    char kind[16];               /* "debian", later "oci", "bundle", "local" */
+    char source[STORE_TEXT_MAX]; /* catalog entry or reference */
+    int64_t size;                /* of the ext4, bytes */
+    int64_t used;                /* of content, bytes */
+    int64_t created;             /* seconds since 1970 */
+};
+
+struct kernel_record {
+    char id[17];
+    char name[STORE_NAME_MAX];
+    char release[STORE_NAME_MAX]; /* "6.1.0-56-cloud-amd64" */
+    char source[STORE_TEXT_MAX];
+    char agent[STORE_NAME_MAX]; /* stamp of the agent in its initrd: another one means re-import */
+    int64_t created;
+};
+
+enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_FAILED };
+
+struct vm_record {
+    char id[17];
+    char name[STORE_NAME_MAX];
+    uint32_t slot;
+    enum vm_state state;
+    char image[17]; /* ids */
+    char kernel[17];
+    uint32_t vcpus;
+    uint32_t memory_mib;
+    int64_t disk;                   /* of the work disk, bytes */
+    uint32_t egress;                /* enum wire_egress */
+    char root_kind[16];             /* "reflink" or "copy" */
+    char accel[8];                  /* "kvm" or "tcg", of the last start */
+    char workspace[STORE_TEXT_MAX]; /* guest path, "" without */
+    char source[STORE_TEXT_MAX];    /* host path of the workspace */
+    char head[64];                  /* host HEAD at prepare */
+    uint32_t remove;                /* delete when its run's command ends */
+    int32_t pid;                    /* of banger-jail, 0 when not running; valid only while status is locked */
+    uint32_t subnet;                /* host byte order, of the last start */
+    int64_t created, started;
+};
+
+/* Opens (and migrates) <dirfd>/banger.db. A newer database than this program
+ * knows is an error that says so. */
+int store_open(const char *state_dir, struct err *e);
+void store_close(void);
+
+/* Lookups take a name or an id; -ENOENT with a sentence when there is none. Lists
+ * call `each` for every record in name order; `each` must not call the store. */
+int store_image_add(const struct image_record *r, struct err *e); /* -EEXIST: name taken */
+int store_image_get(const char *name, struct image_record *r, struct err *e);
+int store_image_delete(const char *id, struct err *e); /* -EBUSY while a VM uses it, naming the VM */
+int store_images(void (*each)(const struct image_record *r, void *arg), void *arg, struct err *e);
+
+int store_kernel_add(const struct kernel_record *r, struct err *e); /* -EEXIST: name taken */
+int store_kernel_get(const char *name, struct kernel_record *r, struct err *e);
+int store_kernel_delete(const char *id, struct err *e);
+int store_kernels(void (*each)(const struct kernel_record *r, void *arg), void *arg, struct err *e);
+
+int store_vm_add(const struct vm_record *r, struct err *e); /* -EEXIST: name or slot taken */
+int store_vm_get(const char *name, struct vm_record *r, struct err *e);
+int store_vm_update(const struct vm_record *r, struct err *e); /* by id, all members but id, slot */
+int store_vm_delete(const char *id, struct err *e);
+int store_vms(void (*each)(const struct vm_record *r, void *arg), void *arg, struct err *e);
+
+#endif

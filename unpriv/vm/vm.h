@@ -1,0 +1,23 @@
+/* VMs: create, start, stop, kill, delete, run, exec, recover. Each operation is a
+ * straight line of steps, undone in reverse when a later one fails, each safe to
+ * run twice. A VM has one lock, held while its state changes. */
+#ifndef BANGER_VM_VM_H
+#define BANGER_VM_VM_H
+
+#include "../../common/err.h"
+#include "../store/store.h"
+
+#include <cjson/cJSON.h>
+
+/* Start-up: compares every record with the kernel and the disk, adopts VMs that
+ * are alive (status file locked), cleans up and marks those that died, and removes
+ * folders, taps and rules that no record owns. */
+int vm_recover(struct err *e);
+
+/* The stable JSON form of a record (docs/protocol.md). */
+cJSON *vm_json(const struct vm_record *r);
+
+/* How many VMs are running, for daemon.status. */
+int vm_running_count(void);
+
+#endif
