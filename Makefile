@@ -1,4 +1,14 @@
 # banger: build, install, quickstart, check. `make help` lists the targets.
+#
+## build       everything into build/
+## install     as root: programs, helper's capabilities, group banger, default policy
+## uninstall   as root: removes what install wrote, keeps the accounts' data
+## quickstart  packages, build, install, image, kernel, and the first guest
+## check       packages the tests need, then every test that fits CI
+## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
+## fuzz        each fuzz target for TIME seconds (default 60)
+## bench       ratios against what a user would use instead
+## clean       removes build/
 
 VERSION := 0.1.0
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -71,6 +81,21 @@ FORCE:
 $(BUILD)/obj/%.o: %.c $(BUILD)/commit.h
 	@mkdir -p $(dir $@)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -include $(BUILD)/commit.h -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
+
+# --- set-up and install -------------------------------------------------------
+export PREFIX DESTDIR BUILD POLICY
+deps:
+	@.make/deps.sh build run
+test-deps:
+	@.make/deps.sh build run test
+install: build
+	@.make/install.sh install
+uninstall:
+	@.make/install.sh uninstall
+quickstart:
+	@MAKE="$(MAKE)" .make/quickstart.sh
+help:
+	@sed -n 's/^## //p' Makefile
 
 # --- unit tests: everything but the mains, under ASan and UBSan --------------
 MAINS    := $(wildcard */main.c */*/main.c */*/*/main.c)
