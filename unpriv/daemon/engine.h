@@ -8,13 +8,15 @@ struct engine {
     int state; /* O_PATH of the state folder; all of banger's files are opened below it with openat */
     char state_path[4096];
     char version[128];
+    int landlock; /* ABI in use, 0 where the kernel has none */
 };
 extern struct engine engine;
 
 /* The engine's process: confines itself (no_new_privs, Landlock on the state
  * folder and /etc/resolv.conf, seccomp), opens the store, recovers VMs, serves.
  * `monitor` is its end of the monitor's socketpair, `listener` the clients'
- * socket. Returns an exit status. */
-int engine_main(int monitor, int listener, const char *state_path);
+ * socket; `ready` is a pipe that gets "ok" or the sentence that says why not, once.
+ * Returns an exit status. */
+int engine_main(int monitor, int listener, int ready, const char *state_path);
 
 #endif

@@ -17,8 +17,9 @@ enum monitor_op {
     MONITOR_CONNECT = 2, /* slot, which -> connected socket */
     MONITOR_HELPER =
         3, /* which = enum wire_worker -> a socket to that worker; starts a fresh helper when the last one is dead */
-    MONITOR_IMPORT = 4, /* fds: messages, plan, then the mode's -> starts banger-import; no fd back */
+    MONITOR_IMPORT = 4, /* fds: messages, plan, then the mode's -> starts banger-import; its pidfd */
     MONITOR_STOP = 5,   /* the engine is about to end for good: do not start it again */
+    MONITOR_STATUS = 6, /* -> helper: its pid; text: why the last one could not start */
 };
 
 enum monitor_socket { MONITOR_QMP = 0, MONITOR_AGENT = 1 };
@@ -29,10 +30,30 @@ struct monitor_request {
     uint32_t which;
     uint32_t reserved;
 };
+#define MONITOR_TEXT 320
 struct monitor_reply {
-    int32_t error; /* 0 or positive errno */
-    uint32_t reserved;
+    int32_t error;           /* 0 or positive errno */
+    int32_t helper;          /* pid of the running helper, 0 for none */
+    char text[MONITOR_TEXT]; /* with an error: a sentence that says why, or "" */
 };
+
+/* The monitor's process: holds the lock and the listener, and runs until told to
+ * stop. `state` is the state folder, `lock` the locked run/lock, `listener` the
+ * clients' socket, `ready` a pipe that the engine answers on once. Returns an exit status. */
+struct monitor_start {
+    const char *state_path;
+    const char *level; /* log level's name */
+    int state, lock, listener, ready;
+};
+int monitor_main(const struct monitor_start *start);
+
+/* The descriptors the engine is started with. */
+enum monitor_engine_fd { ENGINE_FD_MONITOR = 3, ENGINE_FD_LISTENER, ENGINE_FD_READY, ENGINE_FD_LOCK };
+/* The engine's exit status when it cannot serve and said why: starting it again is no use. */
+#define ENGINE_EXIT_REFUSED 3
+
+/* The engine's end of the socketpair, for the calls below. */
+void monitor_client_open(int sock);
 
 /* A listening Unix stream socket for the VM's `which`; the descriptor is the caller's. */
 int monitor_listen(uint32_t slot, enum monitor_socket which, struct err *e);
@@ -40,9 +61,12 @@ int monitor_listen(uint32_t slot, enum monitor_socket which, struct err *e);
 int monitor_connect(uint32_t slot, enum monitor_socket which, struct err *e);
 /* A socket to a worker of the running helper (a fresh helper where the last one died). */
 int monitor_helper(enum wire_worker worker, struct err *e);
-/* Starts banger-import. `fds` become its descriptors 2 (messages), 3 (plan), 4, 5, ...; they stay the caller's. */
+/* Starts banger-import. `fds` become its descriptors 2 (messages), 3 (plan), 4, 5, ...; they stay the
+ * caller's. Returns a pidfd, the caller's. The process dies with the engine and with the monitor. */
 int monitor_import(const int *fds, size_t count, struct err *e);
 /* Says that the engine ends on purpose. */
 int monitor_stop(struct err *e);
+/* The helper's pid, 0 when none runs; then `why` (may be "") says what the last one complained of. */
+int monitor_status(int *helper, char why[MONITOR_TEXT], struct err *e);
 
 #endif

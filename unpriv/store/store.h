@@ -71,7 +71,8 @@ int store_images(void (*each)(const struct image_record *r, void *arg), void *ar
 
 int store_kernel_add(const struct kernel_record *r, struct err *e); /* -EEXIST: name taken */
 int store_kernel_get(const char *name, struct kernel_record *r, struct err *e);
-int store_kernel_delete(const char *id, struct err *e);
+int store_kernel_update(const struct kernel_record *r, struct err *e); /* by id, all other members */
+int store_kernel_delete(const char *id, struct err *e);                /* -EBUSY as for images */
 int store_kernels(void (*each)(const struct kernel_record *r, void *arg), void *arg, struct err *e);
 
 int store_vm_add(const struct vm_record *r, struct err *e); /* -EEXIST: name or slot taken */
