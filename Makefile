@@ -111,6 +111,35 @@ $(BUILD)/san/%.o: %.c $(BUILD)/commit.h
 $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
+# --- checks ------------------------------------------------------------------
+.PHONY: unit fuzz-build
+unit: $(BUILD)/unit build
+	$(BUILD)/unit --jobs 2 --quiet
+check: test-deps
+	@MAKE="$(MAKE)" tests/check.sh
+lint: test-deps
+	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
+	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
+bench: test-deps build
+	@tests/bench/run.sh
+
+# Fuzz targets link every module but the mains, built by clang with libFuzzer.
+FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/fuzz_*.c))
+FUZZ_CFLAGS := -std=gnu17 -O1 -g $(DEFINES) -DBANGER_COMMIT='"fuzz"' -fsanitize=fuzzer-no-link,address,undefined \
+    -fno-sanitize-recover=all -Wno-everything
+$(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(dir $@)
+	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/modules.a: $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(UNIT_SRC))
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/fuzz/fuzz_%.o $(BUILD)/fuzz/modules.a
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(filter-out -lcriterion,$(UNIT_LIB))
+.PRECIOUS: $(BUILD)/fuzz/obj/%.o
+fuzz-build: $(FUZZERS)
+TIME ?= 60
+fuzz: test-deps fuzz-build
+	@.make/fuzz.sh $(TIME) $(FUZZERS)
+
 clean:
 	rm -rf $(BUILD)
 

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Real guests through the installed banger, from plain accounts. Runs inside
+# tests/world.sh; `tests/world.sh tests/e2e/run.sh lifecycle crash` runs only those parts.
+set -u
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+. tests/e2e/setup.sh
+
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(refusals headline exec workspace lifecycle network cancel crash)
+for part in "${parts[@]}"; do
+    echo "--- $part"
+    # shellcheck disable=SC1090
+    . "tests/e2e/$part.sh"
+done
+leave
+summary
