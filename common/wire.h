@@ -79,14 +79,21 @@ struct wire_reply {
     uint16_t size;
     uint32_t op;
     uint64_t op_id;
-    uint32_t verdict;                     /* enum wire_verdict */
-    uint32_t reason;                      /* DENIED: enum policy_reason (policy/policy.h) */
-    int32_t error;                        /* DENIED or FAILED: positive errno */
-    uint32_t step;                        /* FAILED: number of the kernel call that failed, for the message */
-    uint32_t subnet;                      /* NET_UP, NET_LIST: the account's subnet, host byte order */
-    int32_t pid;                          /* VMM_SPAWN: in the caller's pid namespace */
+    uint32_t verdict; /* enum wire_verdict */
+    uint32_t reason;  /* DENIED: enum policy_reason (policy/policy.h) */
+    int32_t error;    /* DENIED or FAILED: positive errno */
+    uint32_t step;    /* FAILED: number of the kernel call that failed; DENIED for a bad line: its number */
+    uint32_t subnet;  /* NET_UP, NET_LIST: the account's subnet, host byte order */
+    int32_t pid;      /* VMM_SPAWN: in the caller's pid namespace */
     uint64_t slots[(SLOT_MAX + 63) / 64]; /* NET_LIST: bit slot%64 of word slot/64 */
 };
+
+/* Descriptors a request carries. */
+static inline uint32_t wire_request_fds(const struct wire_request *request) {
+    if (request->op != WIRE_VMM_SPAWN)
+        return 0;
+    return request->kind == WIRE_SPAWN_TRIAL ? SPAWN_TRIAL_FDS : SPAWN_FDS;
+}
 
 _Static_assert(sizeof(struct wire_request) == 64, "wire_request has no padding");
 _Static_assert(sizeof(struct wire_reply) == 40 + 8 * ((SLOT_MAX + 63) / 64), "wire_reply has no padding");

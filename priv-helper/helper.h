@@ -1,0 +1,92 @@
+/* The helper's frame: what its workers share. Only deny and die, no heap. */
+#ifndef BANGER_HELPER_HELPER_H
+#define BANGER_HELPER_HELPER_H
+
+#include "../common/wire.h"
+#include "../policy/policy.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- capabilities (caps.c) --------------------------------------------------
+ * Raw capset: libcap-ng is wrong in a cloned child and slow without /proc. */
+#define CAP_BIT(cap) (1ull << (cap))
+
+/* Makes `permitted` all this process can ever have; effective and inheritable become
+ * empty. Reads back and dies when it is not so. Also right in a raw clone's child. */
+void cap_limit(uint64_t permitted);
+/* One capability effective, and none. Bracket exactly one call with them (errno is
+ * kept). Die on failure. */
+void cap_raise(int cap);
+void cap_lower(void);
+/* The permitted set, for the start-up checks. */
+uint64_t cap_permitted(void);
+
+/* One line to stderr and _exit(1). */
+void helper_die(const char *why) __attribute__((noreturn));
+
+/* --- the account (set once by main, before the workers are forked) ---------- */
+extern struct policy_who helper_who; /* .uid is the helper's own real uid */
+
+/* --- answers -----------------------------------------------------------------
+ * Each gets a well-formed request that the policy allows, does it, and fills the
+ * reply's verdict (helper_failed() on failure) and results; what it sets `*reply_fd`
+ * to is sent along and closed. `fds` are closed by the caller. */
+typedef void helper_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
+                           struct wire_reply *reply, int *reply_fd);
+
+/* verdict WIRE_FAILED, `error` (positive errno) at kernel call number `step`. */
+static inline void helper_failed(struct wire_reply *reply, uint32_t step, int error) {
+    reply->verdict = WIRE_FAILED;
+    reply->step = step;
+    reply->error = error;
+}
+
+/* What a worker is: a row of main.c's table. */
+struct helper_worker {
+    const char *name;
+    uint64_t caps;           /* all it keeps permitted */
+    int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
+    helper_answer *answer;   /* of all its operations */
+    int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
+                              * run again, -1 for never. `ending`: the last time, the peer is gone */
+    const int *calls;        /* seccomp: everything else kills; NULL: init has set its own */
+    const size_t *call_count;
+    const char *policy_path; /* as the worker's own root has it */
+};
+
+/* Serves `sock` until the peer or the parent closes. Never returns. */
+void worker_run(const struct helper_worker *worker, int sock, int record) __attribute__((noreturn));
+
+/* --- audit (audit.c): the worker tells the parent, the parent tells syslog --- */
+struct audit_record {
+    uint64_t op_id;
+    uint32_t op;
+    uint32_t slot;
+    uint32_t verdict; /* WIRE_DONE: allowed, WIRE_DENIED */
+    uint32_t reason;  /* enum policy_reason */
+};
+/* Worker: returns when the record is written, dies when that cannot be said. */
+void audit_ask(int record, const struct audit_record *what);
+/* Parent: serves the workers' records until one of them ends. */
+void audit_serve(const int *records, size_t count);
+
+/* --- net worker (net.c) ------------------------------------------------------ */
+#define NET_POLICY_PATH "/policy/policy.conf" /* the policy's folder, bound into the empty root */
+int net_init(void);
+helper_answer net_answer;
+int net_idle(int ending);
+extern const int net_worker_calls[];
+extern const size_t net_worker_call_count;
+
+/* --- vmm worker (jail.c) ------------------------------------------------------
+ * It stays in the host's mount namespace. Its seccomp list is inherited by the VMM,
+ * and must have what worker.c itself needs: recvmsg sendmsg poll ppoll fcntl
+ * getsockopt newfstatat openat read close capget capset exit_group clock_gettime. */
+int jail_worker_init(void);
+void jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
+                       struct wire_reply *reply, int *reply_fd);
+extern const int jail_worker_calls[];
+extern const size_t jail_worker_call_count;
+
+#endif
