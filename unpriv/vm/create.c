@@ -1,0 +1,164 @@
+#include "internal.h"
+
+#include "../../common/log.h"
+#include "../priv/priv.h"
+#include "../vmm/vmm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_ATTEMPTS 20
+
+/* --- slot and name: one creation at a time, for a few milliseconds --------------- */
+
+static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
+
+struct taken {
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+};
+
+static void take_slot(const struct vm_record *r, void *arg) {
+    struct taken *taken = arg;
+    taken->slots[r->slot / 64] |= 1ull << (r->slot % 64);
+}
+
+/* The lowest slot that neither a record nor the kernel has. */
+static int free_slot(uint64_t op, uint32_t *slot, struct err *e) {
+    struct taken taken;
+    uint32_t subnet;
+    int rc = priv_net_list(op, taken.slots, &subnet, e);
+    if (rc == 0)
+        rc = store_vms(take_slot, &taken, e);
+    if (rc)
+        return rc;
+    for (*slot = 0; *slot < SLOT_MAX; ++*slot) {
+        if (!(taken.slots[*slot / 64] >> (*slot % 64) & 1))
+            return 0;
+    }
+    return err_set(e, ENOSPC, "all %d slots for VMs are taken: delete one with `banger vm delete`", SLOT_MAX);
+}
+
+static int choose_name(struct vm_record *r, struct err *e) {
+    struct vm_record other;
+    for (unsigned i = 0; i < NAME_ATTEMPTS; i++) {
+        vm_name_random(r->name, i);
+        if (store_vm_get(r->name, &other, NULL) == -ENOENT)
+            return 0;
+    }
+    return err_set(e, EEXIST, "no free random name was found: give one with `--name`");
+}
+
+/* On success the record is in the store and its lock is held. */
+static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
+                       struct err *e) {
+    *r = spec->record;
+    (void) pthread_mutex_lock(&choosing);
+    int rc = spec->named ? 0 : choose_name(r, e);
+    if (rc == 0 && spec->named && store_vm_get(r->name, r, NULL) == 0)
+        rc = err_set(e, EEXIST, "a VM named %s exists already: `banger vm list` shows it, `--name` chooses another",
+                     r->name);
+    if (rc == 0)
+        rc = free_slot(op, &r->slot, e);
+    if (rc == 0) {
+        vm_id_random(r->id);
+        r->state = VM_STOPPED;
+        r->remove = 1; /* until the request has succeeded */
+        *live = vm_lock_new(r);
+        rc = *live ? store_vm_add(r, e) : err_set(e, ENOMEM, "out of memory");
+        if (rc && *live)
+            vm_unlock(*live);
+    }
+    (void) pthread_mutex_unlock(&choosing);
+    return rc;
+}
+
+/* --- making and unmaking ------------------------------------------------------------ */
+
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e) {
+    int rc = register_vm(rpc->op, spec, live, r, e);
+    if (rc)
+        return rc;
+    rpc_progress(rpc, "disk", "making the disks", 0, 0);
+    rc = vm_folder_make(r->slot, e);
+    if (rc == 0)
+        rc = vm_disks_make(rpc, r, spec->tar, e);
+    if (rc == 0 && rpc_gone(rpc))
+        rc = err_set(e, ECANCELED, "creating the VM was cancelled");
+    if (rc == 0)
+        rc = store_vm_update(r, e);
+    if (rc) {
+        struct err undo;
+        if (vm_destroy(rpc->op, *live, r, &undo))
+            log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
+        vm_unlock(*live);
+        return rc;
+    }
+    rpc_progress(rpc, "disk", "disks ready", 1, 1);
+    return 0;
+}
+
+int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e) {
+    int pidfd = vm_live_pidfd(live);
+    if (pidfd >= 0) {
+        int rc = vm_pid_kill(pidfd);
+        (void) close(pidfd);
+        if (rc)
+            return err_sys(e, -rc, "VM %s does not end", r->name);
+    }
+    int rc = vm_settle(op, live, r, VM_STOPPED, e);
+    if (rc == 0)
+        rc = vm_folder_remove(r->slot, e);
+    if (rc == 0)
+        rc = store_vm_delete(r->id, e);
+    if (rc == -ENOENT)
+        rc = 0;
+    if (rc == 0)
+        log_info(op, "VM %s: deleted", r->name);
+    return rc;
+}
+
+/* The VM outlives its request. */
+static int keep(struct vm_record *r, struct err *e) {
+    r->remove = 0;
+    return store_vm_update(r, e);
+}
+
+static int start_if_asked(struct rpc *rpc, int start, int remove, struct vm_live *live, struct vm_record *r,
+                          struct err *e) {
+    int rc = start ? vm_start(rpc, live, r, e) : 0;
+    if (rc == 0 && rpc_gone(rpc))
+        rc = err_set(e, ECANCELED, "creating VM %s was cancelled", r->name);
+    return rc == 0 && !remove ? keep(r, e) : rc;
+}
+
+int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e) {
+    struct vm_spec spec;
+    int rc = vm_spec_parse(rpc, &spec, e);
+    if (rc == 0)
+        rc = vm_create(rpc, &spec, live, r, e);
+    if (rc)
+        return rc;
+    rc = start_if_asked(rpc, spec.start || remove, remove, *live, r, e);
+    if (rc == 0)
+        return 0;
+    struct err undo;
+    if (r->state == VM_FAILED && keep(r, &undo) == 0)
+        log_warn(rpc->op, "VM %s is kept: its guest never became ready", r->name);
+    else if (vm_destroy(rpc->op, *live, r, &undo))
+        log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
+    vm_unlock(*live);
+    return rc;
+}
+
+int vm_op_create(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_live *live;
+    struct vm_record r;
+    int rc = vm_create_and_start(rpc, 0, &live, &r, e);
+    if (rc)
+        return rc;
+    *result = vm_json(&r);
+    vm_unlock(live);
+    return 0;
+}

@@ -1,0 +1,157 @@
+/* What the files of vm/ share. */
+#ifndef BANGER_VM_INTERNAL_H
+#define BANGER_VM_INTERNAL_H
+
+#include "../agent/link.h"
+#include "../daemon/rpc.h"
+#include "vm.h"
+
+#include <pthread.h>
+
+/* --- live.c: the VMs that something is happening to --------------------------- */
+
+/* One VM in memory: its lock, and while it runs its process and its link. */
+struct vm_live {
+    struct vm_live *next;
+    char id[17];
+    uint32_t slot;
+    unsigned holders;
+    pthread_mutex_t lock;       /* held while the VM's state changes */
+    pthread_mutex_t connecting; /* one reconnection at a time */
+    int pidfd;                  /* -1 while it does not run */
+    struct link *link;          /* NULL until the guest is ready, or when it has to be connected again */
+};
+
+/* The entry for a record, made when there is none; counted. */
+struct vm_live *vm_live_hold(const struct vm_record *r);
+void vm_live_drop(struct vm_live *live);
+
+/* Finds the VM by name or id, takes its lock, reads its record. Gives up with
+ * -ECANCELED when the client goes away meanwhile. Pair with vm_unlock. */
+int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, struct vm_record *r, struct err *e);
+/* The same for a record that is not in the store yet. */
+struct vm_live *vm_lock_new(const struct vm_record *r);
+void vm_unlock(struct vm_live *live);
+
+/* The lock is held: the VM's process is there (takes `pidfd`) and is watched from
+ * now on: when it ends by itself, the network is taken down and the record says so. */
+int vm_live_began(struct vm_live *live, int pidfd, struct err *e);
+/* The lock is held: the process has ended; forgets it and its link. */
+void vm_live_ended(struct vm_live *live);
+/* Takes `link`. */
+void vm_live_linked(struct vm_live *live, struct link *link);
+
+/* 1 while it has a process. */
+int vm_live_runs(struct vm_live *live);
+/* A duplicate of its pidfd, the caller's; -1 when it does not run. Needs no lock. */
+int vm_live_pidfd(struct vm_live *live);
+/* Its link, counted, where one stands; else NULL. Needs no lock. */
+struct link *vm_live_link_if(struct vm_live *live);
+/* Its link, counted, connected again where that is needed. Needs no lock. NULL with `e` filled. */
+struct link *vm_live_link(struct vm_live *live, const char *name, struct err *e);
+
+/* 1 when the process behind `pidfd` has ended. */
+int vm_pid_ended(int pidfd);
+/* Kills it and waits for its end: 0 or a negative errno. */
+int vm_pid_kill(int pidfd);
+
+/* --- folder.c: a VM's folder --------------------------------------------------- */
+
+/* Makes an empty folder for the slot, removing what an earlier owner left. */
+int vm_folder_make(uint32_t slot, struct err *e);
+/* The folder, O_PATH, the caller's; or a negative errno. */
+int vm_folder_open(uint32_t slot);
+/* Removes it with all it holds; one that is not there is no error. */
+int vm_folder_remove(uint32_t slot, struct err *e);
+/* Calls `each` for every folder there is. */
+int vm_folders(void (*each)(uint32_t slot, void *arg), void *arg);
+/* Opens a file of banger's own (images/<id>/rootfs.ext4), no symbolic link followed. */
+int vm_open(int dir, const char *path, int flags);
+/* The status file, locked: the descriptor (the caller's), -EWOULDBLOCK while the
+ * VM's jail holds it, or another negative errno. */
+int vm_status_lock(uint32_t slot);
+/* The last line with something in it of `name` in the VM's folder; "" without. */
+void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
+
+/* --- recover.c: every record, in an array of the caller's (free) ---------------- */
+
+struct vm_records {
+    struct vm_record *list;
+    size_t count;
+};
+int vm_records_read(struct vm_records *all, struct err *e);
+
+/* --- disks.c -------------------------------------------------------------------- */
+
+/* What a copy reports to, and asks whether to go on. */
+struct vm_copy {
+    void (*progress)(void *arg, int64_t done, int64_t total); /* may be NULL */
+    int (*cancelled)(void *arg);                              /* may be NULL */
+    void *arg;
+};
+
+/* Makes `to` (empty) equal to `from`, holes kept: 1 a reflink, 0 a copy, or a
+ * negative errno with `e` filled; -ECANCELED when told to stop. */
+int vm_disk_clone(int from, int to, const struct vm_copy *copy, struct err *e);
+/* Makes both disks of the record in its folder; sets root_kind. `tar` is laid over
+ * the work disk's content, -1 for none. */
+int vm_disks_make(const struct rpc *rpc, struct vm_record *r, int tar, struct err *e);
+
+/* --- names.c, resolv.c, json.c ---------------------------------------------------- */
+
+/* 0, or -EINVAL with a sentence, for a name that is no DNS label (RFC 1123, 2.1). */
+int vm_name_check(const char *name, struct err *e);
+/* A readable random name: "brisk-otter", from the second `attempt` on with a number. */
+void vm_name_random(char name[STORE_NAME_MAX], unsigned attempt);
+
+/* The first IPv4 name server of a resolv.conf that is not on the loopback, host
+ * byte order; 0 without one. */
+uint32_t vm_resolv_parse(const char *text);
+uint32_t vm_resolv_read(void);
+
+/* An id: 16 random hex digits. */
+void vm_id_random(char id[17]);
+
+/* --- the operations' steps --------------------------------------------------------- */
+
+/* What vm.create is asked for. */
+struct vm_spec {
+    struct vm_record record; /* without id, slot, ids of image and kernel */
+    struct image_record image;
+    struct kernel_record kernel;
+    int named; /* 0: find a free random name */
+    int start;
+    int tar; /* descriptor, -1 without */
+};
+int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
+
+/* Makes the VM: record, folder, disks. On success its lock is held. */
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e);
+/* Undoes vm_create; the lock is held. Kills the VM when it runs. */
+int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e);
+/* create, and start when asked; on success the lock is held. Where the guest never
+ * became ready the VM is kept, in state failed. Until this has succeeded, and with
+ * `remove` for as long as it lives, the record says that the VM goes with its request. */
+int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e);
+
+/* Boots it, until its agent answers. On failure nothing runs any longer and the
+ * record's state is VM_FAILED when the guest had been started, else VM_STOPPED. The lock is held. */
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct err *e);
+/* The process is gone: network down, record stopped. The lock is held. Safe twice. */
+int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_state state, struct err *e);
+
+/* A command as the agent takes it (struct mux_open and its strings). */
+struct vm_command {
+    uint8_t *open; /* malloc'ed */
+    uint32_t size;
+};
+int vm_command_parse(const cJSON *args, struct vm_command *command, struct err *e);
+/* Runs it in the VM, hands the client its channel, waits for the end. Needs no lock. */
+int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
+            cJSON **result, struct err *e);
+
+/* --- handlers (ops.c has the table) -------------------------------------------------- */
+rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
+    vm_op_run, vm_op_logs;
+
+#endif

@@ -1,0 +1,84 @@
+#include "internal.h"
+
+#include "../../common/wire.h"
+#include "../vmm/vmm.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *state_name(enum vm_state state) {
+    switch (state) {
+    case VM_STOPPED:
+        return "stopped";
+    case VM_STARTING:
+        return "starting";
+    case VM_RUNNING:
+        return "running";
+    case VM_STOPPING:
+        return "stopping";
+    case VM_FAILED:
+    default:
+        return "failed";
+    }
+}
+
+/* RFC 3339, UTC; null for a time that has not come. */
+static void add_time(cJSON *object, const char *key, int64_t seconds) {
+    char text[32];
+    struct tm parts;
+    time_t when = (time_t) seconds;
+    if (seconds == 0 || !gmtime_r(&when, &parts) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        (void) cJSON_AddNullToObject(object, key);
+    else
+        (void) cJSON_AddStringToObject(object, key, text);
+}
+
+static void add_network(cJSON *object, const struct vm_record *r) {
+    char text[32];
+    uint8_t mac[6];
+    uint32_t address = addr_guest(r->subnet, r->slot);
+    if (r->subnet == 0) {
+        (void) cJSON_AddNullToObject(object, "address");
+    } else {
+        (void) snprintf(text, sizeof(text), "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
+                        address & 255);
+        (void) cJSON_AddStringToObject(object, "address", text);
+    }
+    addr_mac(mac, getuid(), r->slot);
+    (void) snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                    mac[5]);
+    (void) cJSON_AddStringToObject(object, "mac", text);
+    (void) cJSON_AddStringToObject(object, "egress", r->egress == WIRE_EGRESS_NAT ? "nat" : "none");
+}
+
+static void add_sources(cJSON *object, const struct vm_record *r) {
+    struct image_record image;
+    struct kernel_record kernel;
+    (void) cJSON_AddStringToObject(object, "image", store_image_get(r->image, &image, NULL) ? r->image : image.name);
+    (void) cJSON_AddStringToObject(object, "kernel",
+                                   store_kernel_get(r->kernel, &kernel, NULL) ? r->kernel : kernel.name);
+}
+
+cJSON *vm_json(const struct vm_record *r) {
+    cJSON *object = cJSON_CreateObject();
+    (void) cJSON_AddStringToObject(object, "id", r->id);
+    (void) cJSON_AddStringToObject(object, "name", r->name);
+    (void) cJSON_AddStringToObject(object, "state", state_name(r->state));
+    add_sources(object, r);
+    (void) cJSON_AddNumberToObject(object, "slot", r->slot);
+    add_network(object, r);
+    (void) cJSON_AddNumberToObject(object, "vcpus", r->vcpus);
+    (void) cJSON_AddNumberToObject(object, "memory_mib", r->memory_mib);
+    (void) cJSON_AddNumberToObject(object, "disk", (double) r->disk);
+    (void) cJSON_AddStringToObject(object, "root_kind", r->root_kind);
+    (void) cJSON_AddStringToObject(object, "accel", r->accel);
+    (void) cJSON_AddStringToObject(object, "vmm", vmm_qemu.name);
+    (void) cJSON_AddStringToObject(object, "workspace", r->workspace);
+    (void) cJSON_AddStringToObject(object, "source", r->source);
+    (void) cJSON_AddStringToObject(object, "head", r->head);
+    (void) cJSON_AddNumberToObject(object, "pid", r->pid);
+    add_time(object, "created", r->created);
+    add_time(object, "started", r->started);
+    return object;
+}

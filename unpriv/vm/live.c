@@ -1,0 +1,290 @@
+/* The table of VMs that run or that a request works on. `table` guards the list
+ * and the pidfd and link of every entry, and is never held over a wait; an entry's
+ * `lock` is held for as long as its VM's state changes, and only its own VM waits. */
+#include "internal.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/io.h"
+#include "../../common/log.h"
+#include "../daemon/monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCHER_STACK (128 * 1024)
+#define LOCK_SLICE_MS 200   /* how often a wait for a lock looks at the client */
+#define RECONNECT_MS  15000 /* an agent that runs answers in milliseconds; emulation may be busy */
+#define KILL_MS       30000
+
+static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
+static struct vm_live *entries;
+
+/* --- entries --------------------------------------------------------------------- */
+
+static struct vm_live *entry_new(const struct vm_record *r) {
+    struct vm_live *live = calloc(1, sizeof(*live));
+    if (!live)
+        return NULL;
+    memcpy(live->id, r->id, sizeof(live->id));
+    live->slot = r->slot;
+    live->pidfd = -1;
+    (void) pthread_mutex_init(&live->lock, NULL);
+    (void) pthread_mutex_init(&live->connecting, NULL);
+    live->next = entries;
+    entries = live;
+    return live;
+}
+
+struct vm_live *vm_live_hold(const struct vm_record *r) {
+    (void) pthread_mutex_lock(&table);
+    struct vm_live *live = entries;
+    while (live && strcmp(live->id, r->id) != 0)
+        live = live->next;
+    if (!live)
+        live = entry_new(r);
+    if (live)
+        live->holders++;
+    (void) pthread_mutex_unlock(&table);
+    return live;
+}
+
+void vm_live_drop(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    int last = --live->holders == 0;
+    if (last) {
+        struct vm_live **at = &entries;
+        while (*at != live)
+            at = &(*at)->next;
+        *at = live->next;
+    }
+    (void) pthread_mutex_unlock(&table);
+    if (!last)
+        return;
+    (void) pthread_mutex_destroy(&live->lock);
+    (void) pthread_mutex_destroy(&live->connecting);
+    free(live);
+}
+
+static int lock_or_cancel(const struct rpc *rpc, pthread_mutex_t *lock) {
+    for (;;) {
+        struct timespec until;
+        (void) clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOCK_SLICE_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_nsec -= 1000000000L;
+            until.tv_sec++;
+        }
+        int r = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+        if (r != ETIMEDOUT)
+            return -r;
+        if (rpc_gone(rpc))
+            return -ECANCELED;
+    }
+}
+
+int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, struct vm_record *r, struct err *e) {
+    int rc = store_vm_get(name, r, e);
+    if (rc)
+        return rc;
+    *live = vm_live_hold(r);
+    if (!*live)
+        return err_set(e, ENOMEM, "out of memory");
+    rc = lock_or_cancel(rpc, &(*live)->lock);
+    if (rc) {
+        vm_live_drop(*live);
+        return err_set(e, -rc, "waiting for VM %s, which another request works on, was cancelled", r->name);
+    }
+    rc = store_vm_get((*live)->id, r, e);
+    if (rc) {
+        vm_unlock(*live);
+        return err_set(e, -rc, "VM %s has been deleted meanwhile", name);
+    }
+    return 0;
+}
+
+struct vm_live *vm_lock_new(const struct vm_record *r) {
+    struct vm_live *live = vm_live_hold(r);
+    if (live)
+        (void) pthread_mutex_lock(&live->lock);
+    return live;
+}
+
+void vm_unlock(struct vm_live *live) {
+    (void) pthread_mutex_unlock(&live->lock);
+    vm_live_drop(live);
+}
+
+/* --- processes ------------------------------------------------------------------- */
+
+int vm_pid_ended(int pidfd) {
+    return io_wait(pidfd, POLLIN, 0) == 0;
+}
+
+int vm_pid_kill(int pidfd) {
+    if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) && errno != ESRCH)
+        return -errno;
+    return io_wait(pidfd, POLLIN, KILL_MS);
+}
+
+int vm_live_pidfd(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    int fd = live->pidfd >= 0 ? fcntl(live->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+    (void) pthread_mutex_unlock(&table);
+    return fd;
+}
+
+int vm_live_runs(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    int runs = live->pidfd >= 0;
+    (void) pthread_mutex_unlock(&table);
+    return runs;
+}
+
+int vm_running_count(void) {
+    int count = 0;
+    (void) pthread_mutex_lock(&table);
+    for (const struct vm_live *live = entries; live; live = live->next)
+        count += live->pidfd >= 0;
+    (void) pthread_mutex_unlock(&table);
+    return count;
+}
+
+/* --- the watcher: one thread a running VM ------------------------------------------ */
+
+struct watch {
+    struct vm_live *live;
+    int pidfd; /* its own */
+};
+
+static void *watcher(void *arg) {
+    struct watch *watch = arg;
+    struct vm_live *live = watch->live;
+    (void) io_wait(watch->pidfd, POLLIN, -1);
+    (void) pthread_mutex_lock(&live->lock);
+    /* Whoever ended the VM on purpose held the lock and has tidied up; by now another run may be under way. */
+    int pidfd = vm_live_pidfd(live);
+    struct vm_record r;
+    if (pidfd >= 0 && vm_pid_ended(pidfd) && store_vm_get(live->id, &r, NULL) == 0) {
+        log_warn(0, "VM %s: its VMM has ended", r.name);
+        struct err e;
+        if (vm_settle(0, live, &r, VM_STOPPED, &e))
+            log_error(0, "VM %s: %s", r.name, e.text);
+    }
+    if (pidfd >= 0)
+        (void) close(pidfd);
+    vm_unlock(live);
+    (void) close(watch->pidfd);
+    free(watch);
+    return NULL;
+}
+
+/* Starts a detached thread with a small stack: 0 or a negative errno. */
+static int start_watcher(struct watch *watch) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setstacksize(&attr, WATCHER_STACK);
+    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int r = pthread_create(&thread, &attr, watcher, watch);
+    (void) pthread_attr_destroy(&attr);
+    return -r;
+}
+
+int vm_live_began(struct vm_live *live, int pidfd, struct err *e) {
+    struct watch *watch = calloc(1, sizeof(*watch));
+    (void) pthread_mutex_lock(&table);
+    live->pidfd = pidfd;
+    live->holders++; /* the watcher's */
+    (void) pthread_mutex_unlock(&table);
+    int r = watch ? 0 : -ENOMEM;
+    if (watch) {
+        watch->live = live;
+        watch->pidfd = vm_live_pidfd(live);
+        r = watch->pidfd >= 0 ? start_watcher(watch) : -EMFILE;
+    }
+    if (r) {
+        if (watch && watch->pidfd >= 0)
+            (void) close(watch->pidfd);
+        free(watch);
+        vm_live_drop(live);
+        return err_sys(e, -r, "cannot watch over the VM");
+    }
+    return 0;
+}
+
+void vm_live_ended(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    int pidfd = live->pidfd;
+    struct link *link = live->link;
+    live->pidfd = -1;
+    live->link = NULL;
+    (void) pthread_mutex_unlock(&table);
+    if (pidfd >= 0)
+        (void) close(pidfd);
+    link_drop(link);
+}
+
+/* --- the link ---------------------------------------------------------------------- */
+
+void vm_live_linked(struct vm_live *live, struct link *link) {
+    (void) pthread_mutex_lock(&table);
+    struct link *old = live->link;
+    live->link = link;
+    (void) pthread_mutex_unlock(&table);
+    link_drop(old);
+}
+
+struct link *vm_live_link_if(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    struct link *link = live->link && link_alive(live->link) ? link_hold(live->link) : NULL;
+    (void) pthread_mutex_unlock(&table);
+    return link;
+}
+
+static int process_ended(void *arg) {
+    return vm_pid_ended(*(const int *) arg);
+}
+
+/* `connecting` is held. */
+static struct link *reconnect(struct vm_live *live, const char *name, struct err *e) {
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    if (pidfd < 0) {
+        (void) err_set(e, ESRCH, "VM %s is not running; `banger vm start %s` starts it", name, name);
+        return NULL;
+    }
+    int sock = monitor_connect(live->slot, MONITOR_AGENT, e);
+    if (sock < 0)
+        return NULL;
+    struct link *link = link_open(sock, 0, RECONNECT_MS, process_ended, &pidfd, e);
+    if (!link) {
+        (void) err_prefix(e, "VM %s", name);
+        return NULL;
+    }
+    (void) pthread_mutex_lock(&table);
+    struct link *old = live->pidfd >= 0 ? live->link : link;
+    if (live->pidfd >= 0)
+        live->link = link_hold(link);
+    (void) pthread_mutex_unlock(&table);
+    if (old != link)
+        link_drop(old);
+    return link;
+}
+
+struct link *vm_live_link(struct vm_live *live, const char *name, struct err *e) {
+    struct link *link = vm_live_link_if(live);
+    if (link)
+        return link;
+    (void) pthread_mutex_lock(&live->connecting);
+    link = vm_live_link_if(live);
+    if (!link)
+        link = reconnect(live, name, e);
+    (void) pthread_mutex_unlock(&live->connecting);
+    return link;
+}

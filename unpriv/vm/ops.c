@@ -1,0 +1,84 @@
+/* The table of vm operations (docs/protocol.md), and those that only look. */
+#include "internal.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const struct rpc_op vm_ops[] = {
+    {"vm.create", vm_op_create},
+    {"vm.start", vm_op_start},
+    {"vm.stop", vm_op_stop},
+    {"vm.kill", vm_op_kill},
+    {"vm.delete", vm_op_delete},
+    {"vm.list", vm_op_list},
+    {"vm.show", vm_op_show},
+    {"vm.exec", vm_op_exec},
+    {"vm.run", vm_op_run},
+    {"vm.logs", vm_op_logs},
+    {NULL, NULL},
+};
+
+int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
+    (void) rpc;
+    struct vm_records all;
+    int rc = vm_records_read(&all, e);
+    if (rc)
+        return rc;
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < all.count; i++)
+        (void) cJSON_AddItemToArray(list, vm_json(&all.list[i]));
+    free(all.list);
+    *result = cJSON_CreateObject();
+    (void) cJSON_AddItemToObject(*result, "vms", list);
+    return 0;
+}
+
+int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_record r;
+    const char *name = json_string(rpc->args, "name", e);
+    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    if (rc)
+        return rc;
+    *result = vm_json(&r);
+    struct vm_live *live = vm_live_hold(&r);
+    struct link *link = live ? vm_live_link_if(live) : NULL;
+    if (live && vm_live_runs(live))
+        (void) cJSON_AddNumberToObject(*result, "uptime_ms", (double) (time(NULL) - r.started) * 1000);
+    else
+        (void) cJSON_AddNullToObject(*result, "uptime_ms");
+    if (link)
+        (void) cJSON_AddStringToObject(*result, "agent", link_welcome(link)->build);
+    else
+        (void) cJSON_AddNullToObject(*result, "agent");
+    link_drop(link);
+    if (live)
+        vm_live_drop(live);
+    return 0;
+}
+
+int vm_op_logs(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_record r;
+    *result = NULL;
+    const char *name = json_string(rpc->args, "name", e);
+    const char *which = name ? json_string_or(rpc->args, "which", "console", e) : NULL;
+    int rc = which ? store_vm_get(name, &r, e) : -EINVAL;
+    if (rc)
+        return rc;
+    int console = strcmp(which, "console") == 0;
+    if (!console && strcmp(which, "vmm") != 0)
+        return err_set(e, EINVAL, "\"which\" must be \"console\" or \"vmm\"");
+    cleanup_fd int dir = vm_folder_open(r.slot);
+    cleanup_fd int fd = dir < 0 ? dir : vm_open(dir, console ? "console.log" : "vmm.log", O_RDONLY);
+    if (fd == -ENOENT)
+        return err_set(e, ENOENT, "VM %s has no log yet: it was never started", r.name);
+    if (fd < 0)
+        return err_sys(e, -fd, "cannot open the log of VM %s", r.name);
+    rc = rpc_event(rpc, "log", NULL, fd);
+    return rc ? err_set(e, -rc, "the client went away before it had the log") : 0;
+}

@@ -1,0 +1,155 @@
+/* Start-up: look at every record and folder, compare with what is alive, mend. */
+#include "internal.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/io.h"
+#include "../../common/log.h"
+#include "../priv/priv.h"
+#include "../vmm/vmm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#define QUIT_MS  5000
+#define QUIT_NAP 50000 /* microseconds between two looks at the lock */
+
+/* --- all records ---------------------------------------------------------------------- */
+
+static void add_record(const struct vm_record *r, void *arg) {
+    struct vm_records *all = arg;
+    if (all->count % 16 == 0) {
+        struct vm_record *more = realloc(all->list, (all->count + 16) * sizeof(*more));
+        if (!more)
+            return;
+        all->list = more;
+    }
+    all->list[all->count++] = *r;
+}
+
+int vm_records_read(struct vm_records *all, struct err *e) {
+    *all = (struct vm_records){0};
+    int rc = store_vms(add_record, all, e);
+    if (rc)
+        free(all->list);
+    return rc;
+}
+
+/* --- one VM ----------------------------------------------------------------------------- */
+
+/* 1 while a jail holds the lock on the slot's status file. */
+static int jail_alive(uint32_t slot) {
+    cleanup_fd int lock = vm_status_lock(slot);
+    return lock == -EWOULDBLOCK;
+}
+
+/* Ends a VMM of which nothing but its control socket is known. */
+static void quit_unknown(uint32_t slot) {
+    struct err e;
+    long long deadline = io_now_ms() + QUIT_MS;
+    if (vmm_qemu.quit(slot, &e))
+        log_warn(0, "slot %u: %s", slot, e.text);
+    while (jail_alive(slot) && io_now_ms() < deadline)
+        (void) usleep(QUIT_NAP);
+}
+
+/* The pidfd of the VM's jail, or -1 when it is dead. The pid is the jail's as long
+ * as the jail lives, so it is looked at once more after the pidfd was made. */
+static int find_process(const struct vm_record *r) {
+    if (!jail_alive(r->slot))
+        return -1;
+    cleanup_fd int pidfd = r->pid > 0 ? pidfd_open(r->pid, 0) : -1;
+    if (pidfd >= 0 && jail_alive(r->slot) && !vm_pid_ended(pidfd))
+        return take_fd(&pidfd);
+    if (pidfd < 0)
+        quit_unknown(r->slot);
+    return -1;
+}
+
+/* Connects the link again, so that commands of the last engine end and the next one starts at once. */
+static void *relink(void *arg) {
+    struct vm_live *live = arg;
+    struct vm_record r;
+    struct err e;
+    if (store_vm_get(live->id, &r, &e) == 0) {
+        struct link *link = vm_live_link(live, r.name, &e);
+        if (!link)
+            log_warn(0, "VM %s: %s", r.name, e.text);
+        link_drop(link);
+    }
+    vm_live_drop(live);
+    return NULL;
+}
+
+static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
+    struct err e;
+    pthread_t thread;
+    pthread_attr_t attr;
+    if (vm_live_began(live, pidfd, &e))
+        log_error(0, "VM %s: %s", r->name, e.text);
+    r->state = VM_RUNNING;
+    if (store_vm_update(r, &e))
+        log_error(0, "VM %s: %s", r->name, e.text);
+    log_info(0, "VM %s: found running, pid %d", r->name, r->pid);
+    struct vm_live *held = vm_live_hold(r);
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void) pthread_attr_setstacksize(&attr, 128 * 1024);
+    if (held && pthread_create(&thread, &attr, relink, held))
+        vm_live_drop(held);
+    (void) pthread_attr_destroy(&attr);
+}
+
+static void mend(struct vm_record *r) {
+    struct err e;
+    struct vm_live *live = vm_lock_new(r);
+    if (!live)
+        return;
+    int pidfd = find_process(r);
+    int rc = 0;
+    if (r->remove) { /* its creation was cut off, or its run's client is gone with the last engine */
+        if (pidfd >= 0 && vm_live_began(live, pidfd, &e))
+            log_error(0, "VM %s: %s", r->name, e.text);
+        log_info(0, "VM %s: its request ended with the last engine, it is removed", r->name);
+        rc = vm_destroy(0, live, r, &e);
+    } else if (pidfd >= 0) {
+        adopt(live, r, pidfd);
+    } else if (r->state != VM_STOPPED && r->state != VM_FAILED) {
+        log_warn(0, "VM %s: its VMM ended meanwhile", r->name);
+        rc = vm_settle(0, live, r, VM_STOPPED, &e);
+    }
+    if (rc)
+        log_error(0, "VM %s: %s", r->name, e.text);
+    vm_unlock(live);
+}
+
+/* --- folders without a record --------------------------------------------------------- */
+
+/* Only slots this state folder has a trace of: another daemon of the account may own the rest. */
+static void remove_orphan(uint32_t slot, void *arg) {
+    const struct vm_records *all = arg;
+    struct err e;
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->list[i].slot == slot)
+            return;
+    }
+    log_warn(0, "vms/%03x: no VM owns this folder, it is removed", slot);
+    if (jail_alive(slot))
+        quit_unknown(slot);
+    if (priv_net_down(0, slot, &e) || vm_folder_remove(slot, &e))
+        log_error(0, "vms/%03x: %s", slot, e.text);
+}
+
+int vm_recover(struct err *e) {
+    struct vm_records all;
+    int rc = vm_records_read(&all, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < all.count; i++)
+        mend(&all.list[i]);
+    rc = vm_folders(remove_orphan, &all);
+    free(all.list);
+    return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;
+}

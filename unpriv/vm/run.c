@@ -1,0 +1,108 @@
+/* Commands in a VM: exec in one that runs, run in one made for it. */
+#include "internal.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/json.h"
+#include "../../common/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* Hands the client its end of the command's channel; ours in `*ours`. */
+static int offer_channel(struct rpc *rpc, const struct vm_record *r, int *ours, struct err *e) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return err_sys(e, errno, "cannot make the command's channel");
+    cJSON *extra = cJSON_CreateObject();
+    (void) cJSON_AddItemToObject(extra, "vm", vm_json(r));
+    int rc = rpc_event(rpc, "exec", extra, pair[1]);
+    /* The client's end must be the client's alone: its close is the end of the command. */
+    (void) close(pair[1]);
+    if (rc) {
+        (void) close(pair[0]);
+        return err_set(e, ECANCELED, "the client went away before the command was started");
+    }
+    *ours = pair[0];
+    return 0;
+}
+
+static cJSON *exit_json(const struct mux_exit *exit) {
+    cJSON *object = cJSON_CreateObject();
+    (void) cJSON_AddNumberToObject(object, "exit_code", exit->signaled ? 128.0 + exit->code : exit->code);
+    (void) cJSON_AddNumberToObject(object, "signal", exit->signaled ? exit->code : 0);
+    return object;
+}
+
+int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
+            cJSON **result, struct err *e) {
+    struct mux_exit exit;
+    cleanup_fd int client = -1;
+    struct link *link = vm_live_link(live, r->name, e);
+    if (!link)
+        return -e->code;
+    int rc = offer_channel(rpc, r, &client, e);
+    if (rc == 0)
+        rc = link_exec(link, command->open, command->size, client, &exit, e);
+    link_drop(link);
+    if (rc == 0)
+        *result = exit_json(&exit);
+    else
+        (void) err_prefix(e, "VM %s", r->name);
+    return rc;
+}
+
+int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_record r;
+    struct vm_command command;
+    const char *name = json_string(rpc->args, "name", e);
+    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    if (rc == 0)
+        rc = vm_command_parse(rpc->args, &command, e);
+    if (rc)
+        return rc;
+    struct vm_live *live = vm_live_hold(&r);
+    if (!live)
+        rc = err_set(e, ENOMEM, "out of memory");
+    else if (r.state == VM_STARTING && vm_live_runs(live))
+        rc = err_set(e, EAGAIN, "VM %s is still starting: try again when `banger vm list` says running", r.name);
+    else
+        rc = vm_exec(rpc, live, &r, &command, result, e);
+    if (live)
+        vm_live_drop(live);
+    free(command.open);
+    return rc;
+}
+
+/* A VM made for one command is gone with it: the client asked for that, or left. */
+static void remove_vm(struct rpc *rpc, struct vm_live *live, struct vm_record *r) {
+    struct err e;
+    (void) pthread_mutex_lock(&live->lock);
+    if (store_vm_get(live->id, r, NULL) == 0 && vm_destroy(rpc->op, live, r, &e)) {
+        log_error(rpc->op, "removing VM %s: %s", r->name, e.text);
+        rpc_warn(rpc, "VM %s could not be removed: %s", r->name, e.text);
+    }
+    (void) pthread_mutex_unlock(&live->lock);
+}
+
+int vm_op_run(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_live *live;
+    struct vm_record r;
+    struct vm_command command;
+    int rc = vm_command_parse(rpc->args, &command, e);
+    if (rc)
+        return rc;
+    int removed = json_true(rpc->args, "remove");
+    rc = vm_create_and_start(rpc, removed, &live, &r, e);
+    if (rc) {
+        free(command.open);
+        return rc;
+    }
+    (void) pthread_mutex_unlock(&live->lock); /* the entry stays held */
+    rc = vm_exec(rpc, live, &r, &command, result, e);
+    if (removed)
+        remove_vm(rpc, live, &r);
+    vm_live_drop(live);
+    free(command.open);
+    return rc;
+}

@@ -1,0 +1,104 @@
+/* The arguments of vm.create and vm.run. */
+#include "internal.h"
+
+#include "../../common/json.h"
+#include "../../common/wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+#define MEMORY_LEAST 128
+#define DISK_LEAST   (64ll << 20)
+#define DISK_MOST    (16ll << 40)
+#define BLOCK        4096
+#define VCPUS_MOST   255
+
+/* A string member, in one piece or not at all; control bytes have no business in any of them. */
+static int text_member(const cJSON *args, const char *key, char *out, size_t size, struct err *e) {
+    const char *text = json_string_or(args, key, "", e);
+    if (!text)
+        return -EINVAL;
+    if (strlen(text) >= size)
+        return err_set(e, ENAMETOOLONG, "\"%s\" is longer than %zu bytes", key, size - 1);
+    (void) snprintf(out, size, "%s", text);
+    text_sanitize(out);
+    return strcmp(out, text) == 0 ? 0 : err_set(e, EINVAL, "\"%s\" contains control characters", key);
+}
+
+static int parse_sizes(const cJSON *args, struct vm_record *r, struct err *e) {
+    int64_t vcpus = 0;
+    int64_t memory = 0;
+    struct sysinfo host;
+    int rc = json_integer(args, "vcpus", 1, VCPUS_MOST, &vcpus, e);
+    if (rc == 0)
+        rc = json_integer(args, "memory_mib", MEMORY_LEAST, UINT32_MAX, &memory, e);
+    if (rc == 0)
+        rc = json_integer(args, "disk", DISK_LEAST, DISK_MOST, &r->disk, e);
+    if (rc)
+        return rc;
+    r->vcpus = (uint32_t) vcpus;
+    r->memory_mib = (uint32_t) memory;
+    r->disk = (r->disk + BLOCK - 1) / BLOCK * BLOCK;
+    if (sysinfo(&host))
+        return err_sys(e, errno, "cannot look at the host's memory");
+    uint64_t total = ((uint64_t) host.totalram * host.mem_unit) >> 20;
+    if (r->memory_mib > total)
+        return err_set(e, EINVAL, "%u MiB of memory are asked for, the host has %llu MiB: choose a smaller `--memory`",
+                       r->memory_mib, (unsigned long long) total);
+    return 0;
+}
+
+static int parse_egress(const cJSON *args, struct vm_record *r, struct err *e) {
+    const char *egress = json_string_or(args, "egress", "none", e);
+    if (!egress)
+        return -EINVAL;
+    if (strcmp(egress, "nat") != 0 && strcmp(egress, "none") != 0)
+        return err_set(e, EINVAL, "\"egress\" must be \"none\" or \"nat\"");
+    r->egress = egress[1] == 'a' ? WIRE_EGRESS_NAT : WIRE_EGRESS_NONE;
+    return 0;
+}
+
+static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e) {
+    const char *image = json_string(args, "image", e);
+    const char *kernel = image ? json_string(args, "kernel", e) : NULL;
+    if (!image || !kernel)
+        return -EINVAL;
+    int rc = store_image_get(image, &spec->image, e);
+    if (rc == 0)
+        rc = store_kernel_get(kernel, &spec->kernel, e);
+    if (rc)
+        return rc;
+    memcpy(spec->record.image, spec->image.id, sizeof(spec->record.image));
+    memcpy(spec->record.kernel, spec->kernel.id, sizeof(spec->record.kernel));
+    return 0;
+}
+
+int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
+    memset(spec, 0, sizeof(*spec));
+    struct vm_record *r = &spec->record;
+    spec->tar = rpc->fd_count > 0 ? rpc->fds[0] : -1;
+    spec->start = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(rpc->args, "start"));
+    if (rpc->fd_count > 1)
+        return err_set(e, EINVAL, "at most one descriptor, a tar stream, may come with this request");
+    int rc = text_member(rpc->args, "name", r->name, sizeof(r->name), e);
+    spec->named = r->name[0] != 0;
+    if (rc == 0 && spec->named)
+        rc = vm_name_check(r->name, e);
+    if (rc == 0)
+        rc = parse_sources(rpc->args, spec, e);
+    if (rc == 0)
+        rc = parse_sizes(rpc->args, r, e);
+    if (rc == 0)
+        rc = parse_egress(rpc->args, r, e);
+    if (rc == 0)
+        rc = text_member(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
+    if (rc == 0)
+        rc = text_member(rpc->args, "source", r->source, sizeof(r->source), e);
+    if (rc == 0)
+        rc = text_member(rpc->args, "head", r->head, sizeof(r->head), e);
+    r->created = time(NULL);
+    return rc;
+}

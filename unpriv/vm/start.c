@@ -1,0 +1,314 @@
+/* From a stopped VM to a guest whose agent has answered. */
+#include "internal.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/fdpass.h"
+#include "../../common/json.h"
+#include "../../common/log.h"
+#include "../daemon/engine.h"
+#include "../daemon/monitor.h"
+#include "../priv/priv.h"
+#include "../vmm/vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BOOT_MS_KVM 120000
+#define BOOT_MS_TCG 300000
+
+struct starting {
+    struct rpc *rpc;
+    struct vm_record *r;
+    int kvm;
+    int never_ready; /* the VMM was started and its guest did not come up */
+    int fds[SPAWN_FDS];
+};
+
+/* --- the steps -------------------------------------------------------------------- */
+
+static void choose_accelerator(struct starting *s) {
+    char why[256] = "";
+    s->kvm = vmm_kvm_works(s->rpc->op, why);
+    if (!s->kvm)
+        rpc_warn(s->rpc, "KVM does not work here (%s): using emulation, which is slower", why);
+    (void) snprintf(s->r->accel, sizeof(s->r->accel), "%s", s->kvm ? "kvm" : "tcg");
+}
+
+static int network_up(struct starting *s, struct err *e) {
+    struct vm_record *r = s->r;
+    rpc_progress(s->rpc, "network", "tap, address and rules", 0, 1);
+    int tap = priv_net_up(s->rpc->op, r->slot, &r->subnet, e);
+    if (tap < 0)
+        return tap;
+    s->fds[SPAWN_TAP] = tap;
+    int rc = 0;
+    if (r->egress != WIRE_EGRESS_NONE)
+        rc = priv_net_egress(s->rpc->op, r->slot, (enum wire_egress) r->egress, e);
+    if (rc == 0)
+        rpc_progress(s->rpc, "network", "network ready", 1, 1);
+    return rc;
+}
+
+/* One file of the VM's folder. */
+struct file {
+    enum wire_spawn_fd role;
+    const char *name;
+    int flags;
+};
+static const struct file folder_files[] = {
+    {SPAWN_LOG, "vmm.log", O_RDWR | O_CREAT | O_TRUNC},
+    {SPAWN_CONSOLE, "console.log", O_RDWR | O_CREAT | O_TRUNC},
+    {SPAWN_JAIL, "jail", O_RDONLY | O_DIRECTORY},
+    {SPAWN_ROOT, "root.ext4", O_RDWR},
+    {SPAWN_WORK, "work.ext4", O_RDWR},
+};
+
+static int open_folder_files(struct starting *s, struct err *e) {
+    cleanup_fd int dir = vm_folder_open(s->r->slot);
+    if (dir < 0)
+        return err_sys(e, -dir, "cannot open %s/vms/%03x", engine.state_path, s->r->slot);
+    for (size_t i = 0; i < sizeof(folder_files) / sizeof(folder_files[0]); i++) {
+        const struct file *file = &folder_files[i];
+        int fd = vm_open(dir, file->name, file->flags);
+        if (fd < 0)
+            return err_sys(e, -fd, "cannot open %s/vms/%03x/%s", engine.state_path, s->r->slot, file->name);
+        s->fds[file->role] = fd;
+    }
+    return 0;
+}
+
+static int open_kernel_file(struct starting *s, enum wire_spawn_fd role, const char *name, struct err *e) {
+    char path[64];
+    (void) snprintf(path, sizeof(path), "kernels/%s/%s", s->r->kernel, name);
+    int fd = vm_open(engine.state, path, O_RDONLY);
+    if (fd < 0)
+        return err_sys(e, -fd, "cannot open the kernel's file %s/%s; `banger kernel import` makes it again",
+                       engine.state_path, path);
+    s->fds[role] = fd;
+    return 0;
+}
+
+static int open_status(struct starting *s, struct err *e) {
+    int fd = vm_status_lock(s->r->slot);
+    if (fd == -EWOULDBLOCK)
+        return err_set(e, EBUSY, "a VMM of VM %s is still alive; `banger vm kill %s` ends it", s->r->name, s->r->name);
+    if (fd < 0)
+        return err_sys(e, -fd, "cannot lock %s/vms/%03x/status", engine.state_path, s->r->slot);
+    s->fds[SPAWN_STATUS] = fd;
+    return ftruncate(fd, 0) ? err_sys(e, errno, "cannot empty the VM's status file") : 0;
+}
+
+static int open_sockets(struct starting *s, struct err *e) {
+    int qmp = monitor_listen(s->r->slot, MONITOR_QMP, e);
+    if (qmp < 0)
+        return qmp;
+    s->fds[SPAWN_QMP] = qmp;
+    int agent = monitor_listen(s->r->slot, MONITOR_AGENT, e);
+    if (agent < 0)
+        return agent;
+    s->fds[SPAWN_AGENT] = agent;
+    return 0;
+}
+
+static void dotted(char text[16], uint32_t address) {
+    (void) snprintf(text, 16, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+/* The argument block: the guest's own part of the command line goes into it. */
+static int make_arguments(struct starting *s, struct err *e) {
+    const struct vm_record *r = s->r;
+    char cmdline[256];
+    char address[16];
+    char gateway[16];
+    char dns[16] = "";
+    dotted(address, addr_guest(r->subnet, r->slot));
+    dotted(gateway, addr_gateway(r->subnet));
+    uint32_t server = vm_resolv_read();
+    if (server)
+        dotted(dns, server);
+    (void) snprintf(cmdline, sizeof(cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s", address,
+                    SUBNET_PREFIX, gateway, r->name, server ? " banger.dns=" : "", dns);
+    struct vmm_config config = {
+        .name = r->name,
+        .slot = r->slot,
+        .vcpus = r->vcpus,
+        .memory_mib = r->memory_mib,
+        .kvm = s->kvm,
+        .tsc_khz = s->kvm ? 0 : vmm_tsc_khz(),
+        .cmdline = cmdline,
+    };
+    addr_mac(config.mac, getuid(), r->slot);
+    int fd = vmm_qemu.arguments(&config, e);
+    if (fd < 0)
+        return fd;
+    s->fds[SPAWN_ARGS] = fd;
+    return 0;
+}
+
+/* Starts the VMM: its pidfd is the live entry's from then on. */
+static int spawn(struct starting *s, struct vm_live *live, struct err *e) {
+    struct vm_record *r = s->r;
+    int pid = 0;
+    int pidfd = priv_vmm_spawn(s->rpc->op, r->slot, vmm_qemu.policy_kind, r->memory_mib, r->vcpus, s->fds, &pid, e);
+    if (pidfd < 0)
+        return pidfd;
+    r->pid = pid;
+    r->started = time(NULL);
+    r->state = VM_STARTING;
+    int rc = vm_live_began(live, pidfd, e);
+    if (rc == 0)
+        rc = store_vm_update(r, e);
+    return rc;
+}
+
+/* --- waiting for the guest ------------------------------------------------------------ */
+
+struct waiting {
+    const struct rpc *rpc;
+    int pidfd;
+};
+
+static int give_up(void *arg) {
+    const struct waiting *w = arg;
+    return vm_pid_ended(w->pidfd) || rpc_gone(w->rpc);
+}
+
+static void how_it_ended(uint32_t slot, char text[64]) {
+    struct jail_status status = {0};
+    (void) snprintf(text, 64, "ended");
+    cleanup_fd int dir = vm_folder_open(slot);
+    cleanup_fd int fd = dir < 0 ? -1 : vm_open(dir, "status", O_RDONLY);
+    if (fd < 0 || pread(fd, &status, sizeof(status), 0) != (ssize_t) sizeof(status) || status.magic != JAIL_ARGS_MAGIC)
+        return;
+    int wait_status = (int) status.wait_status;
+    if (WIFEXITED(wait_status))
+        (void) snprintf(text, 64, "ended with exit status %d", WEXITSTATUS(wait_status));
+    else if (WIFSIGNALED(wait_status))
+        (void) snprintf(text, 64, "was ended by signal %d", WTERMSIG(wait_status));
+}
+
+/* Says what was last seen of a guest that never became ready. */
+static int not_ready(const struct vm_record *r, int timeout_ms, int ended, struct err *e) {
+    char line[160];
+    char how[64];
+    struct err cause = *e;
+    vm_last_line(r->slot, "console.log", line, sizeof(line));
+    if (ended) {
+        how_it_ended(r->slot, how);
+        if (line[0] == 0)
+            vm_last_line(r->slot, "vmm.log", line, sizeof(line));
+        return err_set(e, EIO,
+                       "VM %s never became ready: its VMM %s; last seen: \"%s\"; `banger vm logs %s` shows more",
+                       r->name, how, line, r->name);
+    }
+    if (cause.code == ETIMEDOUT)
+        return err_set(
+            e, ETIMEDOUT,
+            "VM %s was not ready after %d s and was stopped; last seen: \"%s\"; `banger vm logs %s` shows more",
+            r->name, timeout_ms / 1000, line, r->name);
+    return err_set(e, cause.code, "VM %s never became ready: %s; `banger vm logs %s` shows more", r->name, cause.text,
+                   r->name);
+}
+
+/* Connects to the agent and waits for its WELCOME. */
+static int wait_ready(struct starting *s, struct vm_live *live, struct err *e) {
+    struct vm_record *r = s->r;
+    int timeout_ms = s->kvm ? BOOT_MS_KVM : BOOT_MS_TCG;
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    struct waiting w = {.rpc = s->rpc, .pidfd = pidfd};
+    struct link *link = NULL;
+    rpc_progress(s->rpc, "boot", "starting the guest", 0, 1);
+    int sock = monitor_connect(r->slot, MONITOR_AGENT, e);
+    if (sock >= 0)
+        link = link_open(sock, 1, timeout_ms, give_up, &w, e);
+    if (link) {
+        vm_live_linked(live, link);
+        return 0;
+    }
+    if (rpc_gone(s->rpc))
+        return err_set(e, ECANCELED, "starting VM %s was cancelled", r->name);
+    s->never_ready = 1;
+    return not_ready(r, timeout_ms, vm_pid_ended(pidfd), e);
+}
+
+/* --- start ------------------------------------------------------------------------------ */
+
+static int run_steps(struct starting *s, struct vm_live *live, struct err *e) {
+    int rc = open_status(s, e);
+    if (rc == 0)
+        rc = open_folder_files(s, e);
+    if (rc == 0)
+        rc = open_kernel_file(s, SPAWN_KERNEL, "vmlinux", e);
+    if (rc == 0)
+        rc = open_kernel_file(s, SPAWN_INITRD, "initrd", e);
+    if (rc)
+        return rc;
+    choose_accelerator(s);
+    if (rpc_gone(s->rpc))
+        return err_set(e, ECANCELED, "starting VM %s was cancelled", s->r->name);
+    rc = network_up(s, e);
+    if (rc == 0)
+        rc = open_sockets(s, e);
+    if (rc == 0)
+        rc = make_arguments(s, e);
+    if (rc == 0)
+        rc = spawn(s, live, e);
+    /* Now the VMM has its own: the lock on the status file must be the jail's alone. */
+    fdpass_close(s->fds, SPAWN_FDS);
+    return rc ? rc : wait_ready(s, live, e);
+}
+
+/* Nothing of a failed start runs on. */
+static void undo_start(struct starting *s, struct vm_live *live) {
+    struct err e;
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    if (pidfd >= 0)
+        (void) vm_pid_kill(pidfd);
+    if (vm_settle(s->rpc->op, live, s->r, s->never_ready ? VM_FAILED : VM_STOPPED, &e))
+        log_error(s->rpc->op, "undoing the start of VM %s: %s", s->r->name, e.text);
+}
+
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct err *e) {
+    struct starting s = {.rpc = rpc, .r = r};
+    if (vm_live_runs(live))
+        return err_set(e, EALREADY, "VM %s is running already", r->name);
+    for (size_t i = 0; i < SPAWN_FDS; i++)
+        s.fds[i] = -1;
+    r->state = VM_STARTING;
+    int rc = store_vm_update(r, e);
+    if (rc == 0)
+        rc = run_steps(&s, live, e);
+    fdpass_close(s.fds, SPAWN_FDS);
+    if (rc == 0) {
+        r->state = VM_RUNNING;
+        rc = store_vm_update(r, e);
+    }
+    if (rc) {
+        undo_start(&s, live);
+        return rc;
+    }
+    rpc_progress(rpc, "boot", "the guest is up", 1, 1);
+    rpc_progress(rpc, "ready", "ready", 1, 1);
+    log_info(rpc->op, "VM %s: running, pid %d, %s", r->name, r->pid, r->accel);
+    return 0;
+}
+
+int vm_op_start(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_live *live;
+    struct vm_record r;
+    const char *name = json_string(rpc->args, "name", e);
+    int rc = name ? vm_lock(rpc, name, &live, &r, e) : -EINVAL;
+    if (rc)
+        return rc;
+    rc = vm_start(rpc, live, &r, e);
+    if (rc == 0)
+        *result = vm_json(&r);
+    vm_unlock(live);
+    return rc;
+}
