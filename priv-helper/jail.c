@@ -1,0 +1,393 @@
+/* The vmm worker: VMM_SPAWN. It stays in the host's mount namespace, because a
+ * descriptor's mount can only be cloned (open_tree) from the namespace it is in; a
+ * child clones all it needs first, then leaves every namespace, builds a root of
+ * its own, drops everything and executes banger-jail as PID 1. */
+#include "helper.h"
+
+#include "../common/fdpass.h"
+#include "../common/io.h"
+#include "../common/sandbox.h"
+#include "../common/vmmcalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define JAIL_BINARY   "/banger-jail"
+#define PLACES_MAX    (POLICY_FOLDERS_MAX + 5)
+#define HIGH_FD       32 /* beyond every number a jail uses */
+#define REPORT_FD     SPAWN_FD_NUMBER(SPAWN_FDS)
+#define SPAWN_WAIT_MS 10000
+
+/* Measured for QEMU with emulation: 450 MiB beside the guest's memory, and the disk
+ * threads' stacks (64 of 8 MiB). A process that asks for more is not a VMM at work. */
+#define HEADROOM_MIB 1536u
+#define VCPU_MIB     16u
+#define MIB          (1ull << 20)
+
+/* The reply's `step`. STEP_TREE and STEP_MOUNT carry the place's number times 256. */
+enum step {
+    STEP_PIPE = 1,      /* pipe2 */
+    STEP_CLONE = 2,     /* clone3 */
+    STEP_TREE = 3,      /* open_tree, mount_setattr */
+    STEP_NAMESPACE = 4, /* unshare, and the propagation */
+    STEP_ROOT = 5,      /* the tmpfs */
+    STEP_MOUNT = 6,     /* mkdir and move_mount of a place */
+    STEP_NODE = 7,      /* mknod */
+    STEP_PIVOT = 8,     /* pivot_root, umount2 */
+    STEP_FD = 9,        /* descriptors */
+    STEP_LIMIT = 10,    /* rlimits, signals, no_new_privs */
+    STEP_EXEC = 11,     /* execve */
+    STEP_DIED = 12,     /* the child ended without a word, or did not get ready */
+};
+struct report {
+    uint32_t step; /* 0: about to execute */
+    int32_t error;
+};
+
+/* What is mounted in the jail's root. */
+struct place {
+    const char *path; /* absolute, in the jail */
+    int tree;         /* detached clone */
+    int is_file;
+};
+struct spawn {
+    const struct wire_request *request;
+    const int *fds;
+    const struct policy_vmm *vmm; /* NULL: the trial */
+    int report;
+    struct place places[PLACES_MAX];
+    size_t place_count;
+};
+
+static int jail_binary = -1;
+
+/* --- in the child --------------------------------------------------------- */
+
+static void tell(const struct spawn *s, uint32_t step, int error) {
+    struct report report = {.step = step, .error = error};
+    (void) io_write(s->report, &report, sizeof(report));
+}
+
+static void must(const struct spawn *s, uint32_t step, long result) {
+    if (result >= 0)
+        return;
+    tell(s, step, errno);
+    _exit(1);
+}
+
+/* Clones a folder or file of the host, with `attributes` of mount_setattr(2). A
+ * relative `path` is the empty one: `fd` itself. */
+static void add_place(struct spawn *s, int fd, const char *from, const char *path, uint64_t attributes) {
+    uint32_t step = STEP_TREE | (uint32_t) s->place_count << 8;
+    struct mount_attr attr = {.attr_set = attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+    struct stat st;
+    int tree = open_tree(fd, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*from ? 0u : (unsigned) AT_EMPTY_PATH));
+    must(s, step, tree);
+    must(s, step, mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
+    must(s, step, fstat(tree, &st));
+    s->places[s->place_count++] = (struct place){.path = path, .tree = tree, .is_file = !S_ISDIR(st.st_mode)};
+}
+
+static int is_within(const char *path, const char *folder) {
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* Before any namespace is left. */
+static void clone_places(struct spawn *s) {
+    add_place(s, jail_binary, "", JAIL_BINARY, MOUNT_ATTR_RDONLY);
+    if (!s->vmm)
+        return;
+    int found = 0;
+    for (uint32_t i = 0; i < s->vmm->folder_count; i++) {
+        add_place(s, AT_FDCWD, s->vmm->folders[i], s->vmm->folders[i], MOUNT_ATTR_RDONLY);
+        found |= is_within(s->vmm->binary, s->vmm->folders[i]);
+    }
+    if (!found)
+        add_place(s, AT_FDCWD, s->vmm->binary, s->vmm->binary, MOUNT_ATTR_RDONLY);
+    add_place(s, s->fds[SPAWN_JAIL], "", "/vm", MOUNT_ATTR_NOEXEC);
+    add_place(s, s->fds[SPAWN_KERNEL], "", "/kernel", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+    add_place(s, s->fds[SPAWN_INITRD], "", "/initrd", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+}
+
+/* A tmpfs as the current folder, mounted in the child's own namespace. Not nodev:
+ * the jail's device nodes are in it. */
+static int make_root(const struct spawn *s) {
+    struct mount_attr private = {.propagation = MS_PRIVATE};
+    must(s, STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET));
+    must(s, STEP_NAMESPACE, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
+    must(s, STEP_NAMESPACE, sethostname("vm", 2)); /* the host's name is none of its business */
+    int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    must(s, STEP_ROOT, fs);
+    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "size", "262144", 0));
+    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "128", 0));
+    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0));
+    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+    int root = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    must(s, STEP_ROOT, root);
+    must(s, STEP_ROOT, move_mount(root, "", AT_FDCWD, BANGER_LIBEXECDIR, MOVE_MOUNT_F_EMPTY_PATH));
+    must(s, STEP_ROOT, fchdir(root));
+    return root;
+}
+
+/* Makes the folders on the way to the absolute `path`, and the target, below the
+ * current folder. */
+static void make_target(const struct spawn *s, uint32_t step, const char *path, int is_file) {
+    char at[POLICY_PATH_SIZE];
+    size_t length = strlen(path);
+    if (length < 2 || length >= sizeof(at)) {
+        errno = ENAMETOOLONG;
+        must(s, step, -1);
+    }
+    for (size_t i = 1; i <= length; i++) {
+        at[i - 1] = path[i];
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        at[i - 1] = '\0';
+        int last = path[i] == '\0';
+        int made = last && is_file ? mknod(at, S_IFREG | 0600, 0) : mkdir(at, 0700);
+        must(s, step, made < 0 && errno != EEXIST ? -1 : 0);
+        at[i - 1] = '/';
+    }
+}
+
+static void mount_places(const struct spawn *s) {
+    for (size_t i = 0; i < s->place_count; i++) {
+        const struct place *place = &s->places[i];
+        uint32_t step = STEP_MOUNT | (uint32_t) i << 8;
+        make_target(s, step, place->path, place->is_file);
+        must(s, step, move_mount(place->tree, "", AT_FDCWD, place->path + 1, MOVE_MOUNT_F_EMPTY_PATH));
+    }
+    /* Where /usr is merged these are links; a policy that lists one of them has made it a folder. */
+    static const char *const merged[][2] = {
+        {"usr/lib", "lib"}, {"usr/lib64", "lib64"}, {"usr/bin", "bin"}, {"usr/sbin", "sbin"}};
+    for (size_t i = 0; s->vmm && i < 4; i++)
+        must(s, STEP_MOUNT, symlink(merged[i][0], merged[i][1]) < 0 && errno != EEXIST ? -1 : 0);
+}
+
+/* The account's own nodes: nobody needs to be in group kvm. */
+static void make_nodes(const struct spawn *s) {
+    static const struct {
+        const char *path;
+        unsigned major, minor;
+    } nodes[] = {{"dev/null", 1, 3}, {"dev/urandom", 1, 9}, {"dev/kvm", 10, 232}};
+    must(s, STEP_NODE, mkdir("dev", 0700));
+    cap_raise(CAP_MKNOD);
+    for (size_t i = 0; i < 3; i++)
+        must(s, STEP_NODE, mknod(nodes[i].path, S_IFCHR | 0600, makedev(nodes[i].major, nodes[i].minor)));
+}
+
+static void enter_root(const struct spawn *s, int root) {
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+    cap_raise(CAP_SYS_ADMIN);
+    must(s, STEP_PIVOT, mount_setattr(root, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
+    must(s, STEP_PIVOT, syscall(SYS_pivot_root, ".", "."));
+    must(s, STEP_PIVOT, umount2(".", MNT_DETACH));
+    must(s, STEP_PIVOT, chdir("/"));
+    cap_lower();
+}
+
+/* Which descriptors banger-jail gets; the others of a request were mounted. */
+static int is_passed(const struct spawn *s, int role) {
+    if (!s->vmm)
+        return role < SPAWN_TRIAL_FDS;
+    return role != SPAWN_JAIL && role != SPAWN_KERNEL && role != SPAWN_INITRD;
+}
+
+/* 0, 1, 2: /dev/null; the passed ones at their numbers; REPORT_FD; nothing else. */
+static void place_fds(struct spawn *s) {
+    int high[SPAWN_FDS];
+    for (int role = 0; role < SPAWN_FDS; role++) {
+        high[role] = is_passed(s, role) ? fcntl(s->fds[role], F_DUPFD_CLOEXEC, HIGH_FD) : 0;
+        must(s, STEP_FD, high[role]);
+    }
+    int report = fcntl(s->report, F_DUPFD_CLOEXEC, HIGH_FD);
+    must(s, STEP_FD, report);
+    s->report = report;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    must(s, STEP_FD, null);
+    must(s, STEP_FD, null = fcntl(null, F_DUPFD_CLOEXEC, HIGH_FD));
+    must(s, STEP_FD, syscall(SYS_close_range, 0, HIGH_FD - 1, 0));
+    for (int fd = 0; fd < 3; fd++)
+        must(s, STEP_FD, dup2(null, fd));
+    for (int role = 0; role < SPAWN_FDS; role++)
+        must(s, STEP_FD, is_passed(s, role) ? dup2(high[role], SPAWN_FD_NUMBER(role)) : 0);
+    must(s, STEP_FD, dup3(report, REPORT_FD, O_CLOEXEC));
+    s->report = REPORT_FD;
+    must(s, STEP_FD, syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0));
+}
+
+/* Never above what the account may have anyway. */
+static void limit(const struct spawn *s, int resource, uint64_t value) {
+    struct rlimit now;
+    must(s, STEP_LIMIT, getrlimit((__rlimit_resource_t) resource, &now));
+    rlim_t most = value < now.rlim_max ? value : now.rlim_max;
+    struct rlimit wanted = {.rlim_cur = most, .rlim_max = most};
+    must(s, STEP_LIMIT, setrlimit((__rlimit_resource_t) resource, &wanted));
+}
+
+static void set_limits(const struct spawn *s) {
+    uint64_t vcpus = s->request->vcpus;
+    limit(s, RLIMIT_NOFILE, 256 + 4 * vcpus);
+    limit(s, RLIMIT_CORE, 0);
+    limit(s, RLIMIT_MEMLOCK, 0);
+    limit(s, RLIMIT_STACK, 8 * MIB);
+    limit(s, RLIMIT_AS, (s->request->memory_mib + HEADROOM_MIB + VCPU_MIB * vcpus) * MIB);
+    limit(s, RLIMIT_FSIZE, 4 * MIB * MIB); /* 4 TiB: more than any disk of a sandbox */
+}
+
+static _Noreturn void child(struct spawn *s) {
+    (void) umask(077);
+    (void) setsid();
+    clone_places(s);
+    int root = make_root(s);
+    mount_places(s);
+    make_nodes(s);
+    enter_root(s, root);
+    place_fds(s);
+    set_limits(s);
+    for (int number = 1; number < NSIG; number++)
+        (void) signal(number, SIG_DFL); /* refused for KILL, STOP and libc's own two */
+    sigset_t none;
+    (void) sigemptyset(&none);
+    must(s, STEP_LIMIT, sigprocmask(SIG_SETMASK, &none, NULL));
+    must(s, STEP_LIMIT, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    cap_limit(0);
+    static char name[] = "banger-jail", trial[] = "trial";
+    static char binary[POLICY_PATH_SIZE];
+    if (s->vmm)
+        (void) memcpy(binary, s->vmm->binary, sizeof(binary));
+    char *argv[] = {name, s->vmm ? binary : trial, NULL}, *environment[] = {NULL};
+    tell(s, 0, 0);
+    (void) execve(JAIL_BINARY, argv, environment);
+    must(s, STEP_EXEC, -1);
+    _exit(1);
+}
+
+/* --- in the worker -------------------------------------------------------- */
+
+int jail_worker_init(void) {
+    jail_binary = open(BANGER_LIBEXECDIR JAIL_BINARY, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    if (jail_binary < 0)
+        return -errno;
+    /* No zombies, and nothing to wait for: who asked for a VM has its pidfd. */
+    if (signal(SIGCHLD, SIG_IGN) == SIG_ERR)
+        return -errno;
+    return 0;
+}
+
+/* What became of the child: "about to execute" and then the end of the pipe is good. */
+static struct report wait_ready(int from) {
+    struct report report = {.step = STEP_DIED, .error = EIO}, next;
+    while (io_wait(from, POLLIN, SPAWN_WAIT_MS) == 0 && io_read(from, &next, sizeof(next)) == 0) {
+        report = next;
+        if (report.step != 0)
+            break;
+    }
+    return report;
+}
+
+void jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
+                       struct wire_reply *reply, int *reply_fd) {
+    static struct spawn s;
+    int ends[2], pidfd = -1;
+    s = (struct spawn){.request = request, .fds = fds};
+    s.vmm = request->kind == WIRE_SPAWN_TRIAL ? NULL : &policy->vmms[request->kind];
+    if (pipe2(ends, O_CLOEXEC)) {
+        helper_failed(reply, STEP_PIPE, errno);
+        return;
+    }
+    s.report = ends[1];
+    struct clone_args clone = {
+        .flags = CLONE_PIDFD | CLONE_NEWPID, .pidfd = (uintptr_t) &pidfd, .exit_signal = SIGCHLD};
+    cap_raise(CAP_SYS_ADMIN); /* the child begins with it */
+    long pid = syscall(SYS_clone3, &clone, sizeof(clone));
+    if (pid == 0)
+        child(&s);
+    int error = errno;
+    cap_lower();
+    (void) close(ends[1]);
+    if (pid < 0) {
+        (void) close(ends[0]);
+        helper_failed(reply, STEP_CLONE, error);
+        return;
+    }
+    struct report report = wait_ready(ends[0]);
+    (void) close(ends[0]);
+    if (report.step != 0) {
+        (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        (void) close(pidfd);
+        helper_failed(reply, report.step, report.error);
+        return;
+    }
+    reply->pid = (int32_t) pid;
+    *reply_fd = pidfd;
+}
+
+/* Inherited by the VMM, so it has the VMM's calls, and on top what only this worker
+ * and its child need. */
+const int jail_worker_calls[] = {
+    VMM_CALLS,
+    SYS_recvmsg,
+    SYS_sendmsg,
+    SYS_poll,
+    SYS_getsockopt,
+    SYS_capget,
+    SYS_capset,
+    SYS_pipe2,
+    SYS_pidfd_send_signal,
+    SYS_open_tree,
+    SYS_mount_setattr,
+    SYS_unshare,
+    SYS_sethostname,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_move_mount,
+    SYS_mkdir,
+    SYS_mknod,
+    SYS_mknodat,
+    SYS_mkdirat,
+    SYS_symlink,
+    SYS_symlinkat,
+    SYS_pivot_root,
+    SYS_umount2,
+    SYS_chdir,
+    SYS_fchdir,
+    SYS_umask,
+    SYS_setsid,
+    SYS_close_range,
+    SYS_dup2,
+    SYS_dup3,
+    SYS_getrlimit,
+    SYS_setrlimit,
+    SYS_prlimit64,
+    SYS_landlock_create_ruleset,
+    SYS_landlock_add_rule,
+    SYS_landlock_restrict_self,
+    SYS_seccomp,
+    SYS_fork,
+    SYS_vfork,
+    SYS_wait4,
+    SYS_kill,
+    SYS_signalfd4,
+    SYS_alarm,
+    SYS_setitimer,
+    SYS_pwrite64,
+    SYS_pread64,
+    SYS_ftruncate,
+};
+const size_t jail_worker_call_count = sizeof(jail_worker_calls) / sizeof(jail_worker_calls[0]);
