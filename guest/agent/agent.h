@@ -1,0 +1,199 @@
+/* banger-agent: the initramfs's /init, and then the guest's end of the agent link.
+ *
+ *     main.c     arguments; PID 1 boots, anything else says its version
+ *     boot.c     from the initramfs to the image's init
+ *     module.c   kernel modules of the initramfs
+ *     net.c      lo and eth0
+ *     etc.c      the few files of the image that carry the VM's name and resolver
+ *     init.c     PID 1 in images that have no init of their own
+ *     port.c     finds and opens the virtio-serial port
+ *     serve.c    the link: one thread, one poll loop
+ *     frames.c   bytes to frames, frames to bytes
+ *     channel.c  one command's streams and credits
+ *     open.c     an OPEN's payload and the environment a command gets
+ *     user.c     /etc/passwd and /etc/group
+ *     spawn.c    starts one command
+ *
+ * The binary is static, includes common/mux.h and nothing else of common/, and
+ * allocates only what is bounded here. */
+#ifndef BANGER_GUEST_AGENT_H
+#define BANGER_GUEST_AGENT_H
+
+#include "../../common/mux.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define AGENT_CHANNELS_MAX 256
+#define AGENT_GROUPS_MAX   256
+#define AGENT_KILL_MS      2000 /* from HUP to KILL */
+
+/* One line to stderr (the console), prefixed with the program's name. */
+void agent_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* CLOCK_MONOTONIC in milliseconds. */
+long long agent_now_ms(void);
+/* Sleeps that long. */
+void agent_sleep_ms(long milliseconds);
+/* Reads a small file into `text` (NUL-terminated, trailing newline removed). Its length or a negative errno. */
+ssize_t agent_read_file(const char *path, char *text, size_t size);
+/* Creates or replaces a file. 0 or a negative errno. */
+int agent_write_file(const char *path, const char *text, mode_t mode);
+
+/* --- boot ------------------------------------------------------------------ */
+
+/* What the kernel's command line says (banger.*); absent ones are "". */
+struct agent_cmdline {
+    char address[32]; /* A.B.C.D/LEN */
+    char gateway[32];
+    char name[65];
+    char dns[32];
+};
+
+/* Takes the banger.* words out of a command line. Over-long values are left out. */
+void agent_cmdline_parse(const char *text, struct agent_cmdline *out);
+
+/* PID 1's work: does not return. What cannot be done is told on the console and
+ * the machine is switched off. `title` is argv[0], overwritten with the agent's name. */
+_Noreturn void agent_boot(char *title, size_t title_size);
+
+/* Loads `folder`'s files in the order of their names. What fails is told, not fatal. */
+void agent_modules_load(const char *folder);
+
+/* Brings up lo, and eth0 where there is one with the command line's address and gateway. */
+void agent_net_up(const struct agent_cmdline *cmdline);
+
+/* Name, resolver and (for systemd) run-time settings, under the root at `root`
+ * ("" after the switch). */
+void agent_etc_write(const char *root, const struct agent_cmdline *cmdline, int systemd);
+
+/* PID 1 of an image without init: reaps, and powers off when asked. */
+_Noreturn void agent_init(void);
+
+/* --- link ------------------------------------------------------------------ */
+
+/* Opens the virtio-serial port named MUX_PORT_NAME, waiting for it to appear; the descriptor (nonblocking). */
+int agent_port_open(void);
+
+/* Serves the link on `fd` (made nonblocking here) until SIGTERM, which ends all
+ * commands. SIGCHLD and SIGTERM must not be handled by anybody else in the
+ * process, and descriptors 0, 1 and 2 must be open. Returns 0, or a negative
+ * errno when it could not start. */
+int agent_serve(int fd);
+
+/* Bytes to frames. */
+struct agent_parser {
+    size_t have;
+    int hunting; /* lost: looks for a HELLO and takes nothing else */
+    struct mux_header header;
+    uint8_t payload[MUX_PAYLOAD_MAX];
+};
+
+/* Takes bytes until one frame is complete (then `*frame` is 1 and the frame is in
+ * the parser until the next call) or all are used. Returns the bytes taken. A header that
+ * breaks the protocol makes it hunt for the next HELLO. */
+size_t agent_parser_feed(struct agent_parser *parser, const uint8_t *data, size_t size, int *frame);
+/* The connection was cut: forgets a frame in progress and hunts. */
+void agent_parser_cut(struct agent_parser *parser);
+
+/* Frames to bytes: one bounded buffer. */
+#define AGENT_OUT_SIZE 262144u
+struct agent_out {
+    size_t head, tail;
+    uint8_t data[AGENT_OUT_SIZE];
+};
+
+/* Bytes of payload that a frame queued now may have; 0 when not even an empty one fits. */
+size_t agent_out_room(const struct agent_out *out);
+/* Where the payload of the next frame goes (at most agent_out_room bytes)... */
+uint8_t *agent_out_payload(struct agent_out *out);
+/* ...and that it is there. */
+void agent_out_commit(struct agent_out *out, enum mux_type type, uint32_t channel, size_t length);
+/* Queues a frame; the caller has seen that it fits. */
+void agent_out_frame(struct agent_out *out, enum mux_type type, uint32_t channel, const void *payload, size_t length);
+/* Writes what the descriptor takes. 0 or a negative errno (-EAGAIN: later). */
+int agent_out_flush(struct agent_out *out, int fd);
+
+/* An OPEN, taken apart. The strings lie in `text`; agent_open_free gives all back. */
+struct agent_open {
+    uint32_t flags;
+    uint16_t rows, cols;
+    const char *cwd, *user;
+    char **argv, **envp; /* NULL-terminated */
+    char *text;
+};
+
+/* 0, -EINVAL (the payload is not exactly one OPEN) or -ENOMEM. */
+int agent_open_parse(const uint8_t *payload, size_t size, struct agent_open *open);
+void agent_open_free(struct agent_open *open);
+
+/* A user of the guest. */
+struct agent_user {
+    uid_t uid;
+    gid_t gid;
+    size_t group_count;
+    gid_t groups[AGENT_GROUPS_MAX];
+    char name[64], home[256], shell[256];
+};
+
+/* Looks up a name or a number ("" is root) in the guest's own files. 0, or -ENOENT:
+ * no such user. Root needs no files. */
+int agent_user_find(const char *name, struct agent_user *user);
+
+/* Environment of a command: the defaults for the user that `envp` does not set,
+ * then `envp`. One allocation, freed by the caller; NULL when memory is short. */
+char **agent_environment(const struct agent_user *user, int tty, char *const envp[]);
+
+/* Starts a command. Fills pid and descriptors (nonblocking, close-on-exec; with a
+ * terminal `in` and `out` are its master and a duplicate of it, `err` is -1).
+ * Returns 0, or 126 or 127 with `reason` a line that says why. */
+struct agent_process {
+    pid_t pid;
+    int in, out, err;
+};
+int agent_spawn(const struct agent_open *open, struct agent_process *process, char *reason, size_t size);
+
+/* One command. */
+struct agent_channel {
+    uint32_t id;
+    int used, tty;
+    int closing; /* no frame of it any more; only its end is waited for */
+    int reaped, status;
+    pid_t pid;
+    long long kill_at; /* agent_now_ms() of the KILL that follows a HUP; 0: none */
+    int in;
+    int in_ended;         /* EOF came */
+    uint32_t in_credit;   /* bytes the host may still send */
+    uint32_t in_consumed; /* bytes not given back yet */
+    uint8_t *backlog;     /* MUX_WINDOW bytes, a ring, once stdin did not take all at once */
+    size_t backlog_head, backlog_size;
+    struct agent_stream {
+        int fd;            /* -1: ended */
+        uint32_t credit;   /* bytes the host still takes */
+        uint32_t leftover; /* once reaped: bytes that may still be read */
+        int ended;         /* its EOF is to be sent */
+    } out[2];
+    uint32_t failed;  /* 126 or 127: never started, `reason` says why */
+    char reason[256]; /* sent on stream 2 (1 with a terminal) before EXIT */
+};
+
+/* What the host asks of one channel. */
+void agent_channel_open(struct agent_channel *channel, uint32_t id, const uint8_t *payload, size_t size);
+void agent_channel_data(struct agent_channel *channel, const uint8_t *payload, size_t size);
+void agent_channel_eof(struct agent_channel *channel, const uint8_t *payload, size_t size);
+void agent_channel_window(struct agent_channel *channel, const uint8_t *payload, size_t size);
+void agent_channel_resize(struct agent_channel *channel, const uint8_t *payload, size_t size);
+void agent_channel_signal(struct agent_channel *channel, const uint8_t *payload, size_t size);
+/* Ends the command: HUP now, KILL after AGENT_KILL_MS; nothing more is sent. */
+void agent_channel_close(struct agent_channel *channel);
+/* Ends the command at once; EXIT follows. */
+void agent_channel_kill(struct agent_channel *channel);
+/* Its process has ended with that wait status. */
+void agent_channel_reaped(struct agent_channel *channel, int status);
+
+/* Moves what can be moved: backlog to stdin, output to frames, credit, EOF, EXIT.
+ * Returns 1 when the channel is free again. */
+int agent_channel_pump(struct agent_channel *channel, struct agent_out *out);
+/* 1 when pump could move output were its descriptor readable (credit, not ended). */
+int agent_channel_wants(const struct agent_channel *channel, int stream);
+
+#endif

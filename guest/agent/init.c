@@ -1,0 +1,69 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Reaps for at most that long; 1 when no child is left. */
+static int drain(long long milliseconds) {
+    long long end = agent_now_ms() + milliseconds;
+    for (;;) {
+        pid_t pid = waitpid(-1, NULL, WNOHANG);
+        if (pid < 0 && errno == ECHILD)
+            return 1;
+        if (pid > 0)
+            continue;
+        if (agent_now_ms() >= end)
+            return 0;
+        agent_sleep_ms(10);
+    }
+}
+
+static _Noreturn void down(int how) {
+    (void) kill(-1, SIGTERM);
+    (void) kill(-1, SIGCONT);
+    if (!drain(2000)) {
+        (void) kill(-1, SIGKILL);
+        (void) drain(1000);
+    }
+    sync();
+    (void) umount2("/root", MNT_DETACH);
+    (void) mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+    sync();
+    (void) reboot(how);
+    for (;;)
+        (void) pause();
+}
+
+/* systemd's signals, and those of the small inits' poweroff, halt and reboot programs. */
+static void act(int number) {
+    if (number == SIGRTMIN + 4 || number == SIGRTMIN + 3 || number == SIGUSR1 || number == SIGUSR2)
+        down(RB_POWER_OFF);
+    if (number == SIGRTMIN + 5 || number == SIGTERM || number == SIGINT)
+        down(RB_AUTOBOOT);
+}
+
+_Noreturn void agent_init(void) {
+    sigset_t set;
+    (void) sigemptyset(&set);
+    const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGRTMIN + 3, SIGRTMIN + 4, SIGRTMIN + 5};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        (void) sigaddset(&set, numbers[i]);
+    (void) sigprocmask(SIG_SETMASK, &set, NULL);
+    (void) prctl(PR_SET_NAME, "banger-init");
+    (void) reboot(RB_DISABLE_CAD);
+    for (;;) {
+        siginfo_t info;
+        int number = sigwaitinfo(&set, &info);
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (number > 0)
+            act(number);
+    }
+}
