@@ -257,8 +257,8 @@ static _Noreturn void child(struct spawn *s) {
     mount_places(s);
     make_nodes(s);
     enter_root(s, root);
+    set_limits(s); /* before: the worker's own soft limits are for the worker */
     place_fds(s);
-    set_limits(s);
     for (int number = 1; number < NSIG; number++)
         (void) signal(number, SIG_DFL); /* refused for KILL, STOP and libc's own two */
     sigset_t none;
@@ -286,7 +286,9 @@ int jail_worker_init(void) {
     /* No zombies, and nothing to wait for: who asked for a VM has its pidfd. */
     if (signal(SIGCHLD, SIG_IGN) == SIG_ERR)
         return -errno;
-    return 0;
+    /* Inherited by every VMM: what is not listed fails instead of killing, since VMMs probe. */
+    const struct sandbox_calls calls = {.allowed = jail_worker_calls, .count = jail_worker_call_count};
+    return sandbox_seccomp(&calls);
 }
 
 /* What became of the child: "about to execute" and then the end of the pipe is good. */

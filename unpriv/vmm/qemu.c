@@ -1,0 +1,165 @@
+/* QEMU's microvm machine, everything by inherited descriptor. */
+#include "../../common/cleanup.h"
+#include "../../common/mux.h"
+#include "../../common/wire.h"
+#include "../daemon/monitor.h"
+#include "args.h"
+#include "qmp.h"
+#include "vmm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define QMP_TIMEOUT_MS 5000
+#define CMDLINE_MAX    2047 /* x86 COMMAND_LINE_SIZE less the NUL; the kernel cuts silently */
+
+/* The machine. The emulated CPU gets all that emulation has; tb-size bounds the
+ * translator's memory (32..64 MiB: less makes it thrash). */
+static void add_machine(struct jail_args *a, const struct vmm_config *c) {
+    vmm_args_add(a, "-name");
+    vmm_args_add(a, "banger-%s,debug-threads=on", c->name);
+    vmm_args_add(a, "-M");
+    vmm_args_add(a, "microvm,rtc=on");
+    vmm_args_add(a, "-accel");
+    vmm_args_add(a, c->kvm ? "kvm" : "tcg,thread=multi,tb-size=64");
+    vmm_args_add(a, "-cpu");
+    vmm_args_add(a, c->kvm ? "host" : "max");
+    vmm_args_add(a, "-m");
+    vmm_args_add(a, "%" PRIu32, c->memory_mib);
+    vmm_args_add(a, "-smp");
+    vmm_args_add(a, "%" PRIu32, c->vcpus);
+    static const char *const fixed[] = {
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        /* The mmio transport is legacy unless told; the guest's drivers want version 1. */
+        "-global", "virtio-mmio.force-legacy=false", "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"};
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        vmm_args_add(a, "%s", fixed[i]);
+}
+
+/* panic and reboot end QEMU (-no-reboot). There is no PCI; saying so spares an error
+ * line. Under emulation the PIT calibration of the TSC fails now and then and the
+ * guest hangs; rdtsc there is the host's, so the host's frequency is the answer. */
+static int add_kernel(struct jail_args *a, const struct vmm_config *c, struct err *e) {
+    char line[CMDLINE_MAX + 1], tsc[48] = "";
+    if (!c->kvm)
+        (void) snprintf(tsc, sizeof(tsc), " tsc_early_khz=%" PRIu64, c->tsc_khz);
+    int n = snprintf(line, sizeof(line), "%s%sconsole=ttyS0 quiet panic=-1 reboot=t pci=off%s", c->cmdline,
+                     *c->cmdline ? " " : "", tsc);
+    if (n < 0 || (size_t) n >= sizeof(line))
+        return err_set(e, E2BIG, "the kernel command line is longer than %d bytes; shorten the VM's name", CMDLINE_MAX);
+    vmm_args_add(a, "-kernel");
+    vmm_args_add(a, "/kernel");
+    vmm_args_add(a, "-initrd");
+    vmm_args_add(a, "/initrd");
+    vmm_args_add(a, "-append");
+    vmm_args_add(a, "%s", line);
+    return 0;
+}
+
+/* The host's page cache is used and the guest's flushes are honoured; what the
+ * guest discards is freed in the file. A full host disk stops the VM (status
+ * "io-error") rather than failing the guest's writes. */
+static void add_disk(struct jail_args *a, int role, const char *serial) {
+    vmm_args_add(a, "-add-fd");
+    vmm_args_add(a, "fd=%d,set=%d", SPAWN_FD_NUMBER(role), role);
+    vmm_args_add(a, "-blockdev");
+    vmm_args_add(a, "driver=file,node-name=%s,filename=/dev/fdset/%d,locking=off,discard=unmap", serial, role);
+    vmm_args_add(a, "-device");
+    vmm_args_add(a, "virtio-blk-device,drive=%s,serial=%s", serial, serial);
+}
+
+static void add_devices(struct jail_args *a, const struct vmm_config *c) {
+    vmm_args_add(a, "-netdev");
+    vmm_args_add(a, "tap,id=net,fd=%d,vhost=off", SPAWN_FD_NUMBER(SPAWN_TAP));
+    vmm_args_add(a, "-device");
+    vmm_args_add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", c->mac[0], c->mac[1], c->mac[2],
+                 c->mac[3], c->mac[4], c->mac[5]);
+    vmm_args_add(a, "-device");
+    vmm_args_add(a, "virtio-rng-device");
+    vmm_args_add(a, "-device");
+    vmm_args_add(a, "virtio-serial-device,max_ports=2"); /* port 0 is the console's */
+    vmm_args_add(a, "-chardev");
+    vmm_args_add(a, "socket,id=agent,fd=%d,server=on,wait=off", SPAWN_FD_NUMBER(SPAWN_AGENT));
+    vmm_args_add(a, "-device");
+    vmm_args_add(a, "virtserialport,nr=1,chardev=agent,name=%s", MUX_PORT_NAME);
+    vmm_args_add(a, "-chardev");
+    vmm_args_add(a, "stdio,id=console,signal=off"); /* banger-jail has the other end */
+    vmm_args_add(a, "-serial");
+    vmm_args_add(a, "chardev:console");
+    vmm_args_add(a, "-chardev");
+    vmm_args_add(a, "socket,id=qmp,fd=%d,server=on,wait=off", SPAWN_FD_NUMBER(SPAWN_QMP));
+    vmm_args_add(a, "-mon");
+    vmm_args_add(a, "chardev=qmp,mode=control");
+}
+
+/* A comma or an equals sign would begin another of QEMU's options. */
+static int name_is_label(const char *name) {
+    size_t length = strlen(name);
+    return length > 0 && length < 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == length;
+}
+
+static int qemu_arguments(const struct vmm_config *config, struct err *e) {
+    struct jail_args args;
+    if (!name_is_label(config->name))
+        return err_set(e, EINVAL, "a VM's name has letters, digits and '-' only, and fewer than 64 of them");
+    vmm_args_start(&args);
+    add_machine(&args, config);
+    int r = add_kernel(&args, config, e);
+    if (r)
+        return r;
+    add_disk(&args, SPAWN_ROOT, "root");
+    add_disk(&args, SPAWN_WORK, "work");
+    add_devices(&args, config);
+    return vmm_args_seal(&args, e);
+}
+
+static int command(uint32_t slot, const char *name, cJSON **result, struct err *e) {
+    cleanup_fd int fd = monitor_connect(slot, MONITOR_QMP, e);
+    if (fd < 0)
+        return fd;
+    return qmp_run(fd, name, QMP_TIMEOUT_MS, result, e);
+}
+
+static int qemu_pause(uint32_t slot, struct err *e) {
+    return command(slot, "stop", NULL, e);
+}
+static int qemu_resume(uint32_t slot, struct err *e) {
+    return command(slot, "cont", NULL, e);
+}
+static int qemu_powerdown(uint32_t slot, struct err *e) {
+    return command(slot, "system_powerdown", NULL, e);
+}
+static int qemu_quit(uint32_t slot, struct err *e) {
+    return command(slot, "quit", NULL, e);
+}
+
+static int qemu_status(uint32_t slot, char text[32], struct err *e) {
+    cJSON *answer = NULL;
+    int r = command(slot, "query-status", &answer, e);
+    if (r)
+        return r;
+    const cJSON *inner = cJSON_GetObjectItemCaseSensitive(answer, "return");
+    const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(inner, "status"));
+    if (status) {
+        (void) snprintf(text, 32, "%s", status);
+        text_sanitize(text);
+    } else {
+        r = err_set(e, EPROTO, "the VMM's answer has no status");
+    }
+    cJSON_Delete(answer);
+    return r;
+}
+
+const struct vmm_driver vmm_qemu = {
+    .name = "qemu",
+    .policy_kind = 0,
+    .arguments = qemu_arguments,
+    .pause = qemu_pause,
+    .resume = qemu_resume,
+    .powerdown = qemu_powerdown,
+    .quit = qemu_quit,
+    .status = qemu_status,
+};
