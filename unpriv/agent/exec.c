@@ -47,6 +47,15 @@ static enum link_end serve(struct link *link, struct link_channel *channel, uint
     }
 }
 
+/* A Unix socket that is closed with packets unread gives its peer ECONNRESET in
+ * front of what the peer has still to read (unix(7), unix_release_sock): the
+ * client, whose credits may still be under way, must find EXIT. */
+static void drain(int client, uint8_t *packet) {
+    (void) shutdown(client, SHUT_RD);
+    while (recv(client, packet, PACKET_MAX, MSG_DONTWAIT) > 0)
+        continue;
+}
+
 static int outcome(enum link_end end, struct err *e) {
     switch (end) {
     case LINK_EXITED:
@@ -85,6 +94,7 @@ int link_exec(struct link *link, const void *open, uint32_t size, int client, st
             (void) link_send(link, &header, NULL);
         }
     }
+    drain(client, packet);
     *exit = channel.exit;
     link_channel_remove(link, &channel);
     free(packet);

@@ -140,7 +140,7 @@ int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, stru
         rc = vm_create(rpc, &spec, live, r, e);
     if (rc)
         return rc;
-    rc = start_if_asked(rpc, spec.start || remove, remove, *live, r, e);
+    rc = start_if_asked(rpc, spec.start, remove, *live, r, e);
     if (rc == 0)
         return 0;
     struct err undo;

@@ -89,6 +89,8 @@ int vm_op_run(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
     struct vm_command command;
+    if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(rpc->args, "start")))
+        return err_set(e, EINVAL, "a command cannot run in a VM that is not started: leave \"start\" out");
     int rc = vm_command_parse(rpc->args, &command, e);
     if (rc)
         return rc;

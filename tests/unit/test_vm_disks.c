@@ -1,0 +1,104 @@
+/* Sparse copies of real files. */
+#include "../../common/cleanup.h"
+#include "../../unpriv/vm/internal.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MIB (1 << 20)
+
+static int scratch(const char *folder) {
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    cr_assert_geq(fd, 0, "%s", folder);
+    return fd;
+}
+
+/* 64 MiB with data at the front, in the middle, and an odd hole at the end. */
+static int sparse_file(const char *folder) {
+    int fd = scratch(folder);
+    static char data[MIB];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char) (i * 31 >> 3);
+    cr_assert_eq(pwrite(fd, data, sizeof(data), 0), (ssize_t) sizeof(data));
+    cr_assert_eq(pwrite(fd, data, 5000, 20 * MIB + 12345), 5000);
+    cr_assert_eq(ftruncate(fd, 64 * MIB + 77), 0);
+    return fd;
+}
+
+static void same_content(int a, int b) {
+    static char one[MIB];
+    static char two[MIB];
+    for (off_t at = 0;; at += MIB) {
+        ssize_t n = pread(a, one, sizeof(one), at);
+        cr_assert_eq(pread(b, two, sizeof(two), at), n);
+        if (n <= 0)
+            return;
+        cr_assert_eq(memcmp(one, two, (size_t) n), 0);
+    }
+}
+
+static void copy_keeps_holes(const char *from_folder, const char *to_folder) {
+    struct err e = {0};
+    struct vm_copy nobody = {0};
+    struct stat st;
+    cleanup_fd int from = sparse_file(from_folder);
+    cleanup_fd int to = scratch(to_folder);
+    int r = vm_disk_clone(from, to, &nobody, &e);
+    cr_assert(r == 0 || r == 1, "%s", e.text);
+    same_content(from, to);
+    cr_assert_eq(fstat(to, &st), 0);
+    cr_assert_eq(st.st_size, 64 * MIB + 77);
+    cr_assert_lt(st.st_blocks * 512, 4 * MIB, "holes were filled");
+}
+
+Test(vm_disks, a_copy_is_equal_and_keeps_holes) {
+    copy_keeps_holes("/var/tmp", "/var/tmp");
+}
+
+Test(vm_disks, across_file_systems_too) {
+    copy_keeps_holes("/var/tmp", "/dev/shm");
+    copy_keeps_holes("/dev/shm", "/var/tmp");
+}
+
+Test(vm_disks, an_empty_file_is_a_disk_too) {
+    struct vm_copy nobody = {0};
+    struct stat st;
+    cleanup_fd int from = scratch("/var/tmp");
+    cleanup_fd int to = scratch("/var/tmp");
+    cr_assert_eq(ftruncate(from, 8 * MIB), 0);
+    cr_assert_geq(vm_disk_clone(from, to, &nobody, NULL), 0);
+    cr_assert_eq(fstat(to, &st), 0);
+    cr_assert_eq(st.st_size, 8 * MIB);
+    cr_assert_eq(st.st_blocks, 0);
+}
+
+static int stop_at_second(void *arg) {
+    int *calls = arg;
+    return ++*calls == 2;
+}
+
+Test(vm_disks, stops_when_told) {
+    struct err e = {0};
+    int calls = 0;
+    struct vm_copy copy = {.cancelled = stop_at_second, .arg = &calls};
+    cleanup_fd int from = sparse_file("/dev/shm");
+    cleanup_fd int to = scratch("/var/tmp"); /* never a reflink */
+    cr_assert_eq(vm_disk_clone(from, to, &copy, &e), -ECANCELED);
+    cr_assert_eq(e.code, ECANCELED);
+    cr_assert_eq(calls, 2);
+}
+
+Test(vm_disks, a_full_disk_is_said) {
+    struct err e = {0};
+    struct vm_copy nobody = {0};
+    cleanup_fd int from = sparse_file("/dev/shm");
+    cleanup_fd int to = open("/dev/full", O_RDWR | O_CLOEXEC);
+    if (to < 0)
+        cr_skip("no /dev/full");
+    cr_assert_lt(vm_disk_clone(from, to, &nobody, &e), 0);
+    cr_assert_gt(strlen(e.text), 10);
+}
