@@ -42,7 +42,7 @@ HELPER_LIB := -lcap-ng -lnl-route-3 -lnl-3 -lmnl -lnftnl
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c)
-IMPORT_LIB := -larchive -lext2fs -lcom_err -lcrypto -lpthread
+IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson
 DAEMON_SRC := $(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c unpriv/priv/*.c \
     unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c)
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread

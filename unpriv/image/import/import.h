@@ -2,8 +2,8 @@
 #ifndef BANGER_IMAGE_IMPORT_IMPORT_H
 #define BANGER_IMAGE_IMPORT_IMPORT_H
 
-#include "common/err.h"
-#include "unpriv/image/plan.h"
+#include "../../../common/err.h"
+#include "../plan.h"
 
 #include <stdint.h>
 

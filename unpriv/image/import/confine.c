@@ -1,0 +1,34 @@
+#include "import.h"
+
+#include "../../../common/sandbox.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define ADDRESS_SPACE ((rlim_t) 1 << 30) /* a million entries take less than half of it */
+
+/* Memory, the descriptors that are open, and the clock (strace of both modes; what glibc's malloc and qsort ask for).
+ */
+static const int calls[] = {
+    SYS_read,      SYS_readv,      SYS_pread64,         SYS_preadv,         SYS_write,        SYS_writev,
+    SYS_pwrite64,  SYS_pwritev,    SYS_lseek,           SYS_fstat,          SYS_newfstatat,   SYS_ftruncate,
+    SYS_fallocate, SYS_fadvise64,  SYS_fcntl,           SYS_close,          SYS_dup,          SYS_fsync,
+    SYS_fdatasync, SYS_mmap,       SYS_munmap,          SYS_mremap,         SYS_mprotect,     SYS_madvise,
+    SYS_brk,       SYS_futex,      SYS_getrandom,       SYS_clock_gettime,  SYS_gettimeofday, SYS_time,
+    SYS_getpid,    SYS_gettid,     SYS_rt_sigreturn,    SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_restart_syscall,
+    SYS_exit,      SYS_exit_group, SYS_copy_file_range, SYS_getuid,         SYS_geteuid,      SYS_getgid,
+    SYS_getegid,   SYS_sysinfo,    SYS_prctl,           SYS_ioctl,
+};
+
+int import_confine(struct err *e) {
+    const struct rlimit space = {ADDRESS_SPACE, ADDRESS_SPACE}, none = {0, 0};
+    if (setrlimit(RLIMIT_AS, &space) || setrlimit(RLIMIT_CORE, &none))
+        return err_sys(e, errno, "The importer cannot bound its memory");
+    int r = sandbox_landlock(NULL, 0);
+    if (r < 0)
+        return err_sys(e, -r, "The importer cannot confine itself with Landlock");
+    const struct sandbox_calls list = {.allowed = calls, .count = sizeof(calls) / sizeof(calls[0]), .kill = 1};
+    r = sandbox_seccomp(&list);
+    return r ? err_sys(e, -r, "The importer cannot confine itself with seccomp") : 0;
+}

@@ -1,0 +1,89 @@
+#include "disk.h"
+
+#include "ext4.h"
+#include "subtree.h"
+#include "tar.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LIMIT_DEFAULT ((uint64_t) 64 << 30)
+
+static uint64_t limit_of(const struct import_plan *plan) {
+    return plan->limit ? plan->limit : LIMIT_DEFAULT;
+}
+
+static int begin(const struct import_plan *plan, int out, struct tree *t, struct volume *v, struct err *e) {
+    struct stat st;
+    memset(t, 0, sizeof(*t));
+    memset(v, 0, sizeof(*v));
+    if (fstat(out, &st))
+        return err_sys(e, errno, "The image's file cannot be written");
+    if (!S_ISREG(st.st_mode) || st.st_size)
+        return err_set(e, EINVAL, "The image's file must be a new, empty one");
+    int r = tree_init(t, e);
+    return r ? r : volume_init(v, out, plan->size, limit_of(plan), e);
+}
+
+static int finish(const struct import_plan *plan, const struct ext4_options *kind, struct tree *t, struct volume *v,
+                  struct import_report *report, struct err *e) {
+    struct ext4_options options = *kind;
+    options.size = plan->size / BLOCK_SIZE * BLOCK_SIZE;
+    return ext4_finish(t, v, &options, &report->size, &report->used, e);
+}
+
+int disk_rootfs(const struct import_plan *plan, int tar, int out, struct import_report *report, struct err *e) {
+    struct tree t;
+    struct volume v;
+    int r = begin(plan, out, &t, &v, e);
+    if (r == 0)
+        r = tar_read(tar, limit_of(plan), &t, &v, report, e);
+    if (r == 0)
+        r = finish(plan, &ext4_rootfs, &t, &v, report, e);
+    tree_free(&t);
+    volume_free(&v);
+    return r;
+}
+
+static uint32_t set_mode(struct tree *t, uint32_t node, uint16_t type, uint16_t mode) {
+    struct tree_inode *inode = &t->inodes[t->nodes[node].inode];
+    if (node == 0 || (inode->mode & S_IFMT) != type)
+        return 0;
+    inode->mode = (uint16_t) (type | mode);
+    inode->uid = inode->gid = 0;
+    return node;
+}
+
+static void normalise(struct tree *t) {
+    (void) set_mode(t, TREE_ROOT, S_IFDIR, 0700);
+    uint32_t ssh = set_mode(t, tree_child(t, TREE_ROOT, ".ssh", 4), S_IFDIR, 0700);
+    if (ssh)
+        (void) set_mode(t, tree_child(t, ssh, "authorized_keys", 15), S_IFREG, 0600);
+}
+
+int disk_work(const struct import_plan *plan, int base, int tar, int out, struct import_report *report, struct err *e) {
+    struct tree t;
+    struct volume v;
+    int r = begin(plan, out, &t, &v, e);
+    if (r == 0)
+        r = subtree_read(base, "root", limit_of(plan), &t, &v, report, e);
+    if (r == 0 && tar >= 0)
+        r = tar_read(tar, limit_of(plan), &t, &v, report, e);
+    if (r == 0) {
+        normalise(&t);
+        r = finish(plan, &ext4_work, &t, &v, report, e);
+    }
+    tree_free(&t);
+    volume_free(&v);
+    return r;
+}
+
+int import_rootfs(const struct import_plan *plan, struct import_report *report, struct err *e) {
+    return disk_rootfs(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, report, e);
+}
+
+int import_work(const struct import_plan *plan, struct import_report *report, struct err *e) {
+    int tar = plan->flags & IMPORT_HAS_TAR ? IMPORT_FD_TAR : -1;
+    return disk_work(plan, IMPORT_FD_INPUT, tar, IMPORT_FD_OUTPUT, report, e);
+}
