@@ -74,6 +74,17 @@ struct wire_request {
 /* `verdict` says who refused: the policy (with the reason's number) or the kernel. */
 enum wire_verdict { WIRE_DONE = 0, WIRE_DENIED = 1, WIRE_FAILED = 2 };
 
+/* `step` of a FAILED net operation. */
+enum wire_net_step {
+    NET_STEP_TAP = 1,     /* making the tap */
+    NET_STEP_RULES = 2,   /* nftables */
+    NET_STEP_BRIDGE = 3,  /* making or finding the account's bridge */
+    NET_STEP_PORT = 4,    /* attaching the tap */
+    NET_STEP_UPLINK = 5,  /* finding the default route's interface */
+    NET_STEP_FORWARD = 6, /* switching forwarding on for bridge or uplink */
+    NET_STEP_LIST = 7,    /* reading what exists */
+};
+
 struct wire_reply {
     uint16_t version;
     uint16_t size;

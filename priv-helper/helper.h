@@ -55,8 +55,11 @@ struct helper_worker {
     const char *policy_path; /* as the worker's own root has it */
 };
 
-/* Serves `sock` until the peer or the parent closes. Never returns. */
-void worker_run(const struct helper_worker *worker, int sock, int record) __attribute__((noreturn));
+/* Serves `sock` as worker `number` until the peer or the parent closes. Never returns. */
+void worker_run(const struct helper_worker *worker, int sock, int record, enum wire_worker number)
+    __attribute__((noreturn));
+/* 1 when `size` bytes with `fd_count` descriptors are a request that `worker` takes. */
+int worker_request_ok(const void *data, size_t size, size_t fd_count, enum wire_worker worker);
 
 /* --- audit (audit.c): the worker tells the parent, the parent tells syslog --- */
 struct audit_record {

@@ -1,0 +1,274 @@
+/* The policy file's grammar: a line is words between blanks, '#' starts a comment
+ * (policy.conf.in explains each keyword). Words are compared whole, numbers are
+ * plain decimal, and one bad line makes the whole file bad. */
+#include "policy.h"
+
+#include <string.h>
+
+#define WORDS_MAX (3 + POLICY_FOLDERS_MAX)
+
+struct word {
+    const char *text; /* not terminated */
+    size_t size;
+};
+struct line {
+    struct word words[WORDS_MAX];
+    size_t count;
+};
+
+static int is(struct word w, const char *text) {
+    return w.size == strlen(text) && memcmp(w.text, text, w.size) == 0;
+}
+
+/* Decimal without sign, blank or leading zero, from `least` to `most`. */
+static int number(struct word w, uint32_t least, uint32_t most, uint32_t *out) {
+    uint64_t n = 0;
+    if (w.size == 0 || w.size > 10 || (w.size > 1 && w.text[0] == '0'))
+        return 0;
+    for (size_t i = 0; i < w.size; i++) {
+        if (w.text[i] < '0' || w.text[i] > '9')
+            return 0;
+        n = n * 10 + (uint64_t) (w.text[i] - '0');
+    }
+    *out = (uint32_t) n;
+    return n >= least && n <= most;
+}
+
+static uint32_t mask_of(uint32_t prefix) {
+    return prefix == 0 ? 0 : ~0u << (32 - prefix);
+}
+
+/* A.B.C.D/N with no host bits set. */
+static int cidr(struct word w, struct policy_cidr *out) {
+    uint32_t address = 0;
+    for (int part = 0; part < 4; part++) {
+        const char *end = memchr(w.text, part < 3 ? '.' : '/', w.size);
+        uint32_t octet;
+        if (!end || !number((struct word){w.text, (size_t) (end - w.text)}, 0, 255, &octet))
+            return 0;
+        address = address << 8 | octet;
+        w.size -= (size_t) (end - w.text) + 1;
+        w.text = end + 1;
+    }
+    out->address = address;
+    return number(w, 0, 32, &out->prefix) && (address & ~mask_of(out->prefix)) == 0;
+}
+
+static int overlap(struct policy_cidr a, struct policy_cidr b) {
+    uint32_t mask = mask_of(a.prefix < b.prefix ? a.prefix : b.prefix);
+    return (a.address & mask) == (b.address & mask);
+}
+
+/* Copies a word of at most size-1 bytes; over-long is refused, never cut. */
+static int copy(struct word w, char *out, size_t size) {
+    if (w.size >= size)
+        return 0;
+    memcpy(out, w.text, w.size);
+    out[w.size] = '\0';
+    return 1;
+}
+
+/* Absolute and without empty, "." or ".." parts, and no slash at the end. */
+static int path(struct word w, char *out) {
+    if (!copy(w, out, POLICY_PATH_SIZE) || w.size < 2 || out[0] != '/' || out[w.size - 1] == '/')
+        return 0;
+    return !strstr(out, "//") && !strstr(out, "/./") && !strstr(out, "/../") &&
+           !(w.size >= 2 && strcmp(out + w.size - 2, "/.") == 0) &&
+           !(w.size >= 3 && strcmp(out + w.size - 3, "/..") == 0);
+}
+
+/* Each keyword's reader: NULL, or what is wrong with the line. */
+typedef const char *reader(struct policy *p, const struct line *l);
+
+static const char *read_rule(struct policy *p, const struct line *l) {
+    if (p->rule_count == POLICY_RULES_MAX)
+        return "too many allow and deny lines";
+    struct policy_rule *rule = &p->rules[p->rule_count++];
+    rule->deny = is(l->words[0], "deny");
+    rule->group = is(l->words[1], "gid");
+    if (l->count != 3 || (!rule->group && !is(l->words[1], "uid")))
+        return "expected `uid NUMBER` or `gid NUMBER`";
+    return number(l->words[2], 0, UINT32_MAX - 1, &rule->id) ? NULL : "not a numeric id";
+}
+
+static const char *add_net(struct policy *p, struct policy_net net) {
+    static const struct policy_cidr special[] = {{0, 8}, {0x7f000000, 8}, {0xa9fe0000, 16}, {0xe0000000, 3}};
+    for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+        if (overlap(net.net, special[i]))
+            return "not a range for guests (this network, loopback, link-local or multicast)";
+    }
+    if (net.count > UINT32_MAX - net.uid)
+        return "the pool reaches beyond the last uid";
+    for (uint32_t i = 0; i < p->net_count; i++) {
+        if (overlap(net.net, p->nets[i].net))
+            return "the addresses overlap an earlier pool or subnet line";
+        if (net.uid < p->nets[i].uid + p->nets[i].count && p->nets[i].uid < net.uid + net.count)
+            return "the uids overlap an earlier pool or subnet line";
+    }
+    if (p->net_count == POLICY_NETS_MAX)
+        return "too many pool and subnet lines";
+    p->nets[p->net_count++] = net;
+    return NULL;
+}
+
+static const char *read_pool(struct policy *p, const struct line *l) {
+    struct policy_net net = {0};
+    if (l->count != 3 || !cidr(l->words[1], &net.net) || net.net.prefix < 8 || net.net.prefix > SUBNET_PREFIX)
+        return "expected `pool A.B.C.D/N FIRST-UID` with N from 8 to 22 and no host bits";
+    if (!number(l->words[2], 1, UINT32_MAX - 1, &net.uid))
+        return "not a numeric uid above 0";
+    net.count = 1u << (SUBNET_PREFIX - net.net.prefix);
+    return add_net(p, net);
+}
+
+static const char *read_subnet(struct policy *p, const struct line *l) {
+    struct policy_net net = {.count = 1};
+    if (l->count != 4 || !cidr(l->words[1], &net.net) || net.net.prefix != SUBNET_PREFIX || !is(l->words[2], "uid"))
+        return "expected `subnet A.B.C.D/22 uid NUMBER` without host bits";
+    if (!number(l->words[3], 1, UINT32_MAX - 1, &net.uid))
+        return "not a numeric uid above 0";
+    return add_net(p, net);
+}
+
+static const char *read_slots(struct policy *p, const struct line *l) {
+    return l->count == 2 && number(l->words[1], 0, SLOT_MAX, &p->slots) ? NULL : "expected `slots NUMBER`, 0 to 1000";
+}
+
+static const char *read_memory(struct policy *p, const struct line *l) {
+    return l->count == 2 && number(l->words[1], 1, UINT32_MAX, &p->memory_max) ? NULL : "expected `memory-max MIB`";
+}
+
+static const char *read_vcpus(struct policy *p, const struct line *l) {
+    return l->count == 2 && number(l->words[1], 1, 65535, &p->vcpus_max) ? NULL : "expected `vcpus-max NUMBER`";
+}
+
+static const char *read_nat(struct policy *p, const struct line *l) {
+    p->nat = is(l->words[1], "yes");
+    return l->count == 2 && (p->nat || is(l->words[1], "no")) ? NULL : "expected `nat yes` or `nat no`";
+}
+
+/* The kernel's own rule for interface names (dev_valid_name), ':' included. */
+static const char *read_uplink(struct policy *p, const struct line *l) {
+    if (p->uplink_count == POLICY_UPLINKS_MAX)
+        return "too many uplink lines";
+    char *name = p->uplinks[p->uplink_count];
+    if (l->count != 2 || !copy(l->words[1], name, IFNAME_SIZE) || strpbrk(name, "/:") || name[0] == '.')
+        return "expected `uplink NAME` with an interface's name, or `uplink default`";
+    for (uint32_t i = 0; i < p->uplink_count; i++) {
+        if (strcmp(p->uplinks[i], name) == 0)
+            return "this uplink is there already";
+    }
+    p->uplink_count++;
+    return NULL;
+}
+
+static const char *read_private(struct policy *p, const struct line *l) {
+    struct policy_cidr net = {0};
+    if (l->count != 3 || !is(l->words[1], "allow") || !cidr(l->words[2], &net))
+        return "expected `private allow A.B.C.D/N` without host bits";
+    for (uint32_t i = 0; i < p->private_count; i++) {
+        if (overlap(p->private_allow[i], net))
+            return "the range overlaps an earlier private line";
+    }
+    if (p->private_count == POLICY_PRIVATE_MAX)
+        return "too many private lines";
+    p->private_allow[p->private_count++] = net;
+    return NULL;
+}
+
+static const char *read_vmm(struct policy *p, const struct line *l) {
+    if (p->vmm_count == POLICY_VMMS_MAX)
+        return "too many vmm lines";
+    struct policy_vmm *vmm = &p->vmms[p->vmm_count];
+    if (l->count < 4 || !copy(l->words[1], vmm->name, sizeof(vmm->name)) || !path(l->words[2], vmm->binary))
+        return "expected `vmm NAME /absolute/binary /folder...`";
+    for (uint32_t i = 0; i < p->vmm_count; i++) {
+        if (strcmp(p->vmms[i].name, vmm->name) == 0)
+            return "a vmm line has this name already";
+    }
+    for (size_t i = 3; i < l->count; i++) {
+        if (!path(l->words[i], vmm->folders[vmm->folder_count++]))
+            return "a folder must be an absolute path without `.`, `..` or a slash at the end";
+    }
+    p->vmm_count++;
+    return NULL;
+}
+
+static const struct keyword {
+    const char *word;
+    reader *read;
+    int once;
+} keywords[] = {
+    {"allow", read_rule, 0},        {"deny", read_rule, 0},       {"pool", read_pool, 0},
+    {"subnet", read_subnet, 0},     {"slots", read_slots, 1},     {"nat", read_nat, 1},
+    {"uplink", read_uplink, 0},     {"private", read_private, 0}, {"vmm", read_vmm, 0},
+    {"memory-max", read_memory, 1}, {"vcpus-max", read_vcpus, 1},
+};
+
+static const char *read_line(struct policy *p, const struct line *l) {
+    if (l->count == 0)
+        return NULL;
+    for (size_t k = 0; k < sizeof(keywords) / sizeof(keywords[0]); k++) {
+        if (!is(l->words[0], keywords[k].word))
+            continue;
+        if (l->count < 2)
+            return "the line is not complete";
+        if (keywords[k].once && (p->seen & 1u << k))
+            return "this keyword may occur only once";
+        p->seen |= 1u << k;
+        return keywords[k].read(p, l);
+    }
+    return "no such keyword";
+}
+
+/* Splits one line (no newline in it) into words. */
+static const char *split(const char *text, size_t size, struct line *l) {
+    l->count = 0;
+    if (size > POLICY_LINE_MAX)
+        return "the line is too long";
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char) text[i] < ' ' && text[i] != '\t')
+            return "a control character (a Windows line end?)";
+    }
+    const char *hash = memchr(text, '#', size);
+    const char *end = hash ? hash : text + size;
+    while (text < end) {
+        if (*text == ' ' || *text == '\t') {
+            text++;
+            continue;
+        }
+        if (l->count == WORDS_MAX)
+            return "too many words";
+        struct word *w = &l->words[l->count++];
+        w->text = text;
+        while (text < end && *text != ' ' && *text != '\t')
+            text++;
+        w->size = (size_t) (text - w->text);
+    }
+    return NULL;
+}
+
+uint32_t policy_parse(struct policy *policy, const char *text, size_t size) {
+    memset(policy, 0, sizeof(*policy));
+    policy->slots = 32;
+    policy->memory_max = UINT32_MAX;
+    policy->vcpus_max = UINT32_MAX;
+    const char *end = text + size;
+    for (uint32_t n = 1; text < end; n++) {
+        const char *stop = memchr(text, '\n', (size_t) (end - text));
+        if (!stop)
+            stop = end;
+        struct line line;
+        const char *problem = split(text, (size_t) (stop - text), &line);
+        if (!problem)
+            problem = read_line(policy, &line);
+        if (problem) {
+            policy->fault = POLICY_BAD_LINE;
+            policy->bad_line = n;
+            policy->problem = problem;
+            return n;
+        }
+        text = stop < end ? stop + 1 : end;
+    }
+    return 0;
+}

@@ -1,0 +1,202 @@
+/* banger-helper: the only program with capabilities. Started by bangerd's monitor
+ * without arguments, with one SOCK_SEQPACKET socket a worker from descriptor
+ * WIRE_FD_FIRST on. It checks what it was started with, forks its workers, keeps no
+ * capability itself, and writes the audit records. */
+#include "helper.h"
+
+#include "../common/sandbox.h"
+#include "../common/version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HELPER_CAPS  (CAP_BIT(CAP_NET_ADMIN) | CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD))
+#define INIT_USER_NS 4026531837u /* PROC_USER_INIT_INO, linux/proc_ns.h */
+#define NSFS_MAGIC   0x6e736673
+#define GROUPS_MAX   4096
+#define MEMORY_MAX   (256ul << 20)
+#define FILES_MAX    64ul
+#define FILES_LEAST  32ul
+
+struct policy_who helper_who;
+
+static const struct helper_worker workers[WIRE_WORKERS] = {
+    [WIRE_NET] = {.name = "net",
+                  .caps = CAP_BIT(CAP_NET_ADMIN),
+                  .init = net_init,
+                  .answer = net_answer,
+                  .idle = net_idle,
+                  .calls = net_worker_calls,
+                  .call_count = &net_worker_call_count,
+                  .policy_path = NET_POLICY_PATH},
+    [WIRE_VMM] = {.name = "vmm",
+                  .caps = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD),
+                  .init = jail_worker_init,
+                  .answer = jail_answer_spawn,
+                  .calls = NULL, /* init sets its own: a VMM inherits it, and must not be killed for a probe */
+                  .call_count = &jail_worker_call_count,
+                  .policy_path = BANGER_POLICY},
+};
+
+/* 0, 1 and 2 exist, the workers' sockets are what they must be, nothing else is open. */
+static void check_descriptors(void) {
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(1);
+    }
+    for (int fd = WIRE_FD_FIRST; fd < WIRE_FD_FIRST + WIRE_WORKERS; fd++) {
+        int domain = 0;
+        int type = 0;
+        socklen_t size = sizeof(int);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_UNIX ||
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) || type != SOCK_SEQPACKET ||
+            fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, 0))
+            helper_die("it is started by bangerd, with its sockets; there is nothing to do for it by hand");
+    }
+    if (syscall(SYS_close_range, WIRE_FD_FIRST + WIRE_WORKERS, ~0u, 0))
+        helper_die("cannot close the descriptors it was started with");
+}
+
+/* Capabilities in a user namespace of the caller's own would mean nothing. */
+static void check_identity(void) {
+    static gid_t gids[GROUPS_MAX + 1];
+    struct stat ns;
+    struct statfs fs;
+    if (statfs("/proc/self/ns/user", &fs) || fs.f_type != NSFS_MAGIC || stat("/proc/self/ns/user", &ns))
+        helper_die("/proc is not mounted, so it cannot see where it runs");
+    if (ns.st_ino != INIT_USER_NS)
+        helper_die("it does not run in a user namespace of its own (`unshare -U`, rootless containers)");
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+    if (getresuid(&r, &e, &s) || getresgid(&rg, &eg, &sg) || r != e || e != s || rg != eg || eg != sg)
+        helper_die("it must not be set-id: run `make install` again");
+    if (r == 0 || r == (uid_t) -1)
+        helper_die("it does not run as root: start banger from an ordinary account");
+    int n = getgroups(GROUPS_MAX, gids);
+    if (n < 0)
+        helper_die("cannot read the account's groups");
+    gids[n] = rg;
+    helper_who = (struct policy_who){.uid = r, .gids = gids, .gid_count = (size_t) n + 1};
+}
+
+static void check_capabilities(void) {
+    if (cap_permitted() == HELPER_CAPS) {
+        cap_limit(HELPER_CAPS);
+        return;
+    }
+    struct statvfs vfs;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        helper_die("it was started with no_new_privs, so its file capabilities do not count: start bangerd outside of "
+                   "containers and units that set it (NoNewPrivileges=)");
+    if (statvfs("/proc/self/exe", &vfs) == 0 && (vfs.f_flag & ST_NOSUID))
+        helper_die("it lies on a file system mounted nosuid, so its file capabilities do not count: install banger "
+                   "elsewhere");
+    helper_die(
+        "its file capabilities are missing (a copy, or an archive without them?): run `make install` as root, or "
+        "setcap cap_net_admin,cap_sys_admin,cap_mknod=p on it");
+}
+
+static void soft_limit(int what, rlim_t want, rlim_t least) {
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t) what, &limit))
+        helper_die("cannot read a resource limit");
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (limit.rlim_cur < least || setrlimit((__rlimit_resource_t) what, &limit))
+        helper_die("a resource limit (ulimit -n, ulimit -v) is too low for it");
+}
+
+/* Everything else an exec inherits. Only soft limits: the VMM needs more than these. */
+static void reset_process(void) {
+    static const struct rlimit none = {0, 0};
+    static const struct itimerval off = {{0, 0}, {0, 0}};
+    sigset_t nothing;
+    if (setrlimit(RLIMIT_CORE, &none))
+        helper_die("cannot forbid core files");
+    soft_limit(RLIMIT_AS, MEMORY_MAX, MEMORY_MAX / 4);
+    soft_limit(RLIMIT_NOFILE, FILES_MAX, FILES_LEAST);
+    for (int s = 1; s < NSIG; s++)
+        (void) signal(s, SIG_DFL); /* KILL and STOP refuse */
+    (void) setitimer(ITIMER_REAL, &off, NULL);
+    (void) setitimer(ITIMER_VIRTUAL, &off, NULL);
+    (void) setitimer(ITIMER_PROF, &off, NULL);
+    (void) sigemptyset(&nothing);
+    if (sigprocmask(SIG_SETMASK, &nothing, NULL) || chdir("/"))
+        helper_die("cannot reset its signals or folder");
+    (void) umask(077);
+    (void) setsid(); /* fails only where there is nothing to leave */
+}
+
+static void run_worker(enum wire_worker number, int record) __attribute__((noreturn));
+static void run_worker(enum wire_worker number, int record) {
+    const struct helper_worker *worker = &workers[number];
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init())
+        helper_die("a worker cannot be set up");
+    cap_limit(worker->caps);
+    struct sandbox_calls calls = {.allowed = worker->calls, .count = *worker->call_count, .kill = 1};
+    if (worker->calls && sandbox_seccomp(&calls))
+        helper_die("cannot set its seccomp filter");
+    worker_run(worker, WIRE_FD_FIRST + (int) number, record, number);
+}
+
+/* Forks worker `number`; the parent's end of its record socket. */
+static int start_worker(enum wire_worker number, const int *earlier) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        helper_die("cannot make a socket pair");
+    pid_t pid = fork();
+    if (pid < 0)
+        helper_die("cannot fork a worker");
+    if (pid == 0) {
+        for (unsigned i = 0; i < (unsigned) number; i++)
+            (void) close(earlier[i]);
+        for (unsigned i = 0; i < WIRE_WORKERS; i++) {
+            if (i != (unsigned) number)
+                (void) close(WIRE_FD_FIRST + (int) i);
+        }
+        (void) close(pair[0]);
+        run_worker(number, pair[1]);
+    }
+    (void) close(pair[1]);
+    return pair[0];
+}
+
+int main(int argc, char **argv) {
+    environ = NULL;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+        _exit(1);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return puts("banger-helper " BANGER_STAMP) < 0;
+    if (argc != 1)
+        helper_die("it takes no arguments");
+    check_descriptors();
+    check_identity();
+    check_capabilities();
+    reset_process();
+
+    int records[WIRE_WORKERS];
+    for (unsigned i = 0; i < WIRE_WORKERS; i++)
+        records[i] = start_worker((enum wire_worker) i, records);
+    cap_limit(0);
+    for (int i = 0; i < WIRE_WORKERS; i++)
+        (void) close(WIRE_FD_FIRST + i);
+    audit_serve(records, WIRE_WORKERS);
+    /* One worker ended: closing the records ends the others after what they are doing. */
+    for (int i = 0; i < WIRE_WORKERS; i++)
+        (void) close(records[i]);
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* Inside the net worker: links (link.c) and rules (nft.c). All return 0 or a
+ * negative errno. Names and addresses follow from (uid, slot), see common/addr.h. */
+#ifndef BANGER_HELPER_NET_H
+#define BANGER_HELPER_NET_H
+
+#include "helper.h"
+
+/* Interface groups (IFLA_GROUP) mark what is banger's, whatever the account: rules
+ * match on them, and an interface of ours without one is never adopted. */
+#define NET_GROUP_PORT   0x62670001u
+#define NET_GROUP_BRIDGE 0x62670002u
+
+#define NET_SLOT_WORDS ((SLOT_MAX + 63) / 64)
+
+/* --- link.c ------------------------------------------------------------------ */
+int link_init(void); /* opens the sockets, with all capabilities still permitted */
+
+/* A new tap of that name, not persistent, in `*fd`. -EEXIST when there is one. */
+int link_tap(const char *name, int *fd);
+/* Bridge with the gateway's address, up; made where it is missing. Its index, or a negative errno. */
+int link_bridge(uint32_t uid, uint32_t subnet);
+/* Makes the tap a port of the bridge, in its group, up. */
+int link_attach(const char *tap, int bridge);
+/* Index, or a negative errno (-ENODEV); a foreign interface of the name is -EEXIST. */
+int link_find(const char *name, uint32_t group);
+int link_delete(int index);
+/* Adds the slots whose tap exists. */
+int link_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]);
+/* IPv4 forwarding of one interface on, by name. */
+int link_forward(const char *name);
+/* 1 when the host forwards anyway (net.ipv4.conf.all.forwarding), 0, or a negative errno. */
+int link_host_forwards(void);
+/* The interface of the IPv4 default route with the least metric; -ENETUNREACH when there is none. */
+int link_default(char name[IFNAME_SIZE]);
+
+/* --- nft.c ------------------------------------------------------------------- */
+int nft_init(void);
+/* Both tables exist afterwards. 1 when one of them had to be made. */
+int nft_ensure(void);
+/* The slot's addresses count from now on, without egress. */
+int nft_up(uint32_t uid, uint32_t slot, uint32_t subnet);
+/* They count no more. */
+int nft_down(uint32_t uid, uint32_t slot, uint32_t subnet);
+/* Egress by NAT through `uplinks`; `guard` keeps others from using the forwarding
+ * that it needs. `private_allow` replaces what guests may reach of private ranges. */
+int nft_nat(uint32_t uid, uint32_t slot, uint32_t subnet, char uplinks[][IFNAME_SIZE], size_t count, int guard,
+            const struct policy *policy);
+int nft_nat_off(uint32_t uid, uint32_t slot, uint32_t subnet);
+/* The account has no VM left: forgets its bridge. */
+int nft_forget(uint32_t uid);
+/* Adds the slots that have addresses. -ENOENT: the tables are gone. */
+int nft_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]);
+
+#endif

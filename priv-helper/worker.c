@@ -1,0 +1,151 @@
+/* A worker's loop: one request, one decision, one record, one act, one reply.
+ * Whatever is malformed ends the process. */
+#include "helper.h"
+
+#include "../common/fdpass.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REPLY_DEADLINE_MS 5000
+
+/* The closed list of operations, the worker that has each, and the fields it uses. */
+static const struct operation {
+    enum wire_worker worker;
+    int slot; /* it names a slot; else the field is 0 */
+    uint32_t kind_max;
+    int spawn; /* it has memory_mib and vcpus; else they are 0 */
+} operations[] = {
+    [WIRE_NET_UP] = {WIRE_NET, 1, 0, 0},
+    [WIRE_NET_DOWN] = {WIRE_NET, 1, 0, 0},
+    [WIRE_NET_EGRESS] = {WIRE_NET, 1, WIRE_EGRESS_NAT, 0},
+    [WIRE_NET_LIST] = {WIRE_NET, 0, 0, 0},
+    [WIRE_VMM_SPAWN] = {WIRE_VMM, 1, WIRE_SPAWN_TRIAL, 1},
+};
+
+static int well_formed(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker) {
+    if (size != sizeof(*r) || r->version != WIRE_VERSION || r->size != sizeof(*r))
+        return 0;
+    if (r->op < WIRE_NET_UP || r->op >= sizeof(operations) / sizeof(operations[0]))
+        return 0;
+    const struct operation *op = &operations[r->op];
+    for (size_t i = 0; i < sizeof(r->reserved) / sizeof(r->reserved[0]); i++) {
+        if (r->reserved[i])
+            return 0;
+    }
+    return op->worker == worker && r->slot < (op->slot ? SLOT_MAX : 1) && r->kind <= op->kind_max &&
+           (op->spawn || (r->memory_mib == 0 && r->vcpus == 0)) && fd_count == wire_request_fds(r);
+}
+
+int worker_request_ok(const void *data, size_t size, size_t fd_count, enum wire_worker worker) {
+    struct wire_request request = {0};
+    memcpy(&request, data, size < sizeof(request) ? size : sizeof(request));
+    return well_formed(&request, size, fd_count, worker);
+}
+
+static int socket_option(int fd, int name) {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
+}
+
+static void describe(int fd, struct policy_fd *out) {
+    struct stat st;
+    if (fstat(fd, &st))
+        _exit(1);
+    *out = (struct policy_fd){
+        .mode = st.st_mode,
+        .rdev = st.st_rdev,
+        .uid = st.st_uid,
+        .flags = fcntl(fd, F_GETFL),
+        .seals = fcntl(fd, F_GET_SEALS),
+        .socket_domain = socket_option(fd, SO_DOMAIN),
+        .socket_type = socket_option(fd, SO_TYPE),
+        .listening = socket_option(fd, SO_ACCEPTCONN) == 1,
+    };
+}
+
+/* Decides, records, acts. */
+static void handle(const struct helper_worker *worker, int record, const struct wire_request *request, const int *fds,
+                   struct wire_reply *reply, int *reply_fd) {
+    static struct policy_file file;
+    struct policy_fd described[FDPASS_MAX];
+    for (uint32_t i = 0; i < wire_request_fds(request); i++)
+        describe(fds[i], &described[i]);
+    policy_refresh(&file, worker->policy_path);
+    enum policy_reason reason = policy_decide(&file.policy, &helper_who, request, described);
+    reply->verdict = reason == POLICY_ALLOWED ? WIRE_DONE : WIRE_DENIED;
+    reply->reason = reason;
+    struct audit_record what = {
+        .op_id = request->op_id,
+        .op = request->op,
+        .slot = request->slot,
+        .verdict = reply->verdict,
+        .reason = reason,
+    };
+    audit_ask(record, &what);
+    if (reason == POLICY_ALLOWED) {
+        worker->answer(request, fds, &file.policy, reply, reply_fd);
+    } else {
+        reply->error = EACCES;
+        reply->step = file.policy.bad_line;
+    }
+}
+
+static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
+    struct pollfd wait = {.fd = sock, .events = POLLOUT};
+    if (poll(&wait, 1, REPLY_DEADLINE_MS) != 1 || !(wait.revents & POLLOUT) ||
+        fdpass_send(sock, reply, sizeof(*reply), &reply_fd, reply_fd >= 0 ? 1 : 0))
+        _exit(1);
+    if (reply_fd >= 0)
+        (void) close(reply_fd);
+}
+
+/* Waits for a request; the peer's or the parent's end is this process's end. What
+ * the worker put off is done when its time has come. */
+static void wait_request(const struct helper_worker *worker, int sock, int record) {
+    for (;;) {
+        struct pollfd wait[] = {{.fd = sock, .events = POLLIN}, {.fd = record}};
+        int left = worker->idle ? worker->idle(0) : -1;
+        if (poll(wait, 2, left) < 0 && errno != EINTR)
+            _exit(1);
+        if (wait[0].revents & POLLIN)
+            return;
+        if (wait[0].revents || wait[1].revents) {
+            if (worker->idle)
+                (void) worker->idle(1);
+            _exit(0);
+        }
+    }
+}
+
+void worker_run(const struct helper_worker *worker, int sock, int record, enum wire_worker number) {
+    for (;;) {
+        union {
+            struct wire_request request;
+            char bytes[sizeof(struct wire_request) + 1];
+        } in;
+        struct wire_reply reply = {.version = WIRE_VERSION, .size = sizeof(reply)};
+        int fds[FDPASS_MAX];
+        int reply_fd = -1;
+        size_t count = 0;
+        wait_request(worker, sock, record);
+        ssize_t n = fdpass_recv(sock, in.bytes, sizeof(in.bytes), fds, FDPASS_MAX, &count);
+        if (n == 0 && count == 0) {
+            if (worker->idle)
+                (void) worker->idle(1);
+            _exit(0);
+        }
+        if (n < 0 || !worker_request_ok(in.bytes, (size_t) n, count, number))
+            helper_die("a malformed request: bangerd and banger-helper must be of one version");
+        reply.op = in.request.op;
+        reply.op_id = in.request.op_id;
+        handle(worker, record, &in.request, fds, &reply, &reply_fd);
+        fdpass_close(fds, count);
+        send_reply(sock, &reply, reply_fd);
+    }
+}

@@ -1,0 +1,202 @@
+#include "priv.h"
+
+#include "../../common/fdpass.h"
+#include "../../common/io.h"
+#include "../../policy/policy.h"
+#include "../daemon/monitor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The helper's own deadlines are shorter; a spawn's set-up takes milliseconds. */
+#define REPLY_MS 30000
+
+static struct link {
+    pthread_mutex_t lock;
+    int sock; /* -1: ask the monitor */
+} links[WIRE_WORKERS] = {
+    [WIRE_NET] = {PTHREAD_MUTEX_INITIALIZER, -1},
+    [WIRE_VMM] = {PTHREAD_MUTEX_INITIALIZER, -1},
+};
+
+static const struct {
+    const char *what;
+    enum wire_worker worker;
+    int again; /* safe to ask a second time: it changes nothing, or the same */
+} operations[] = {
+    [WIRE_NET_UP] = {"set up the VM's network", WIRE_NET, 0},
+    [WIRE_NET_DOWN] = {"take down the VM's network", WIRE_NET, 1},
+    [WIRE_NET_EGRESS] = {"change what the VM may reach", WIRE_NET, 1},
+    [WIRE_NET_LIST] = {"list the account's VM networks", WIRE_NET, 1},
+    [WIRE_VMM_SPAWN] = {"start the VMM", WIRE_VMM, 0},
+};
+
+static const char *net_step(uint32_t step) {
+    static const char *const names[] = {
+        [NET_STEP_TAP] = "making the tap",
+        [NET_STEP_RULES] = "changing the nftables rules (is nf_tables in the kernel?)",
+        [NET_STEP_BRIDGE] = "making the account's bridge (is an interface of its name there already?)",
+        [NET_STEP_PORT] = "attaching the tap to the bridge",
+        [NET_STEP_UPLINK] = "finding an uplink (is there an IPv4 default route, or the `uplink` of the policy?)",
+        [NET_STEP_FORWARD] = "switching on forwarding for bridge and uplink",
+        [NET_STEP_LIST] = "reading the interfaces and rules that exist",
+    };
+    return step < sizeof(names) / sizeof(names[0]) && names[step] ? names[step] : "an unknown step";
+}
+
+static int refused(const struct wire_request *rq, const struct wire_reply *reply, struct err *e) {
+    const char *what = operations[rq->op].what;
+    int error = reply->error > 0 ? reply->error : EIO;
+    if (reply->verdict == WIRE_DENIED && reply->reason == POLICY_BAD_LINE)
+        return err_set(e, error,
+                       "cannot %s: line %u of the policy " BANGER_POLICY
+                       " cannot be read, so nothing is allowed: correct it",
+                       what, reply->step);
+    if (reply->verdict == WIRE_DENIED)
+        return err_set(e, error, "cannot %s: %s", what, policy_sentence((enum policy_reason) reply->reason));
+    if (operations[rq->op].worker == WIRE_NET && error == EEXIST && reply->step == NET_STEP_TAP)
+        return err_set(e, error, "cannot %s: slot %u is in use by another VM of this account", what, rq->slot);
+    if (operations[rq->op].worker == WIRE_NET)
+        return err_sys(e, error, "cannot %s: banger-helper failed at %s", what, net_step(reply->step));
+    return err_sys(e, error, "cannot %s: banger-helper failed at step %u", what, reply->step);
+}
+
+/* 0, or a negative errno where the worker is no more: the socket is closed then. */
+static int round_trip(struct link *link, const struct wire_request *rq, const int *fds, struct wire_reply *reply,
+                      int *reply_fd) {
+    size_t count = 0;
+    int r = fdpass_send(link->sock, rq, sizeof(*rq), fds, wire_request_fds(rq));
+    if (!r)
+        r = io_wait(link->sock, POLLIN, REPLY_MS);
+    if (!r) {
+        ssize_t n = fdpass_recv(link->sock, reply, sizeof(*reply), reply_fd, 1, &count);
+        if (n < 0)
+            r = (int) n;
+        else if (n == 0)
+            r = -ECONNRESET;
+        else if (n != (ssize_t) sizeof(*reply) || reply->version != WIRE_VERSION || reply->size != sizeof(*reply) ||
+                 reply->op != rq->op || reply->op_id != rq->op_id)
+            r = -EBADMSG;
+    }
+    if (!r)
+        return 0;
+    fdpass_close(reply_fd, count);
+    (void) close(link->sock);
+    link->sock = -1;
+    return r;
+}
+
+/* A worker that died since the last call has not seen this request: a send that
+ * fails may always be made again, a reply that does not come only where `again`. */
+static int died_before(struct link *link) {
+    struct pollfd p = {.fd = link->sock};
+    return link->sock >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
+static int connected(struct link *link, enum wire_worker worker, struct err *e) {
+    if (died_before(link)) {
+        (void) close(link->sock);
+        link->sock = -1;
+    }
+    if (link->sock < 0)
+        link->sock = monitor_helper(worker, e);
+    return link->sock < 0 ? link->sock : 0;
+}
+
+/* One request and its answer; `*reply_fd` is -1 or the caller's. */
+static int call(struct wire_request *rq, const int *fds, struct wire_reply *reply, int *reply_fd, struct err *e) {
+    enum wire_worker worker = operations[rq->op].worker;
+    struct link *link = &links[worker];
+    rq->version = WIRE_VERSION;
+    rq->size = sizeof(*rq);
+    *reply_fd = -1;
+    (void) pthread_mutex_lock(&link->lock);
+    int r = connected(link, worker, e);
+    int lost = 0;
+    if (!r)
+        lost = round_trip(link, rq, fds, reply, reply_fd);
+    if (!r && lost && operations[rq->op].again) {
+        r = connected(link, worker, e);
+        if (!r)
+            lost = round_trip(link, rq, fds, reply, reply_fd);
+    }
+    (void) pthread_mutex_unlock(&link->lock);
+    if (r)
+        return r;
+    if (lost)
+        return err_sys(e, -lost,
+                       "cannot %s: banger-helper ended without an answer (`banger doctor` says what it needs)",
+                       operations[rq->op].what);
+    if (reply->verdict == WIRE_DONE)
+        return 0;
+    fdpass_close(reply_fd, 1);
+    return refused(rq, reply, e);
+}
+
+/* What a successful answer must have come with. */
+static int need_fd(int fd, const struct wire_request *rq, struct err *e) {
+    if (fd >= 0)
+        return fd;
+    return err_set(e, EPROTO,
+                   "cannot %s: banger-helper sent no descriptor: install bangerd and banger-helper again, "
+                   "they are of different versions",
+                   operations[rq->op].what);
+}
+
+int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_UP, .op_id = op, .slot = slot};
+    struct wire_reply reply;
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    if (r)
+        return r;
+    *subnet = reply.subnet;
+    return need_fd(fd, &rq, e);
+}
+
+int priv_net_down(uint64_t op, uint32_t slot, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_DOWN, .op_id = op, .slot = slot};
+    struct wire_reply reply;
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    return r;
+}
+
+int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_EGRESS, .op_id = op, .slot = slot, .kind = mode};
+    struct wire_reply reply;
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    return r;
+}
+
+int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_LIST, .op_id = op};
+    struct wire_reply reply;
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    if (r)
+        return r;
+    memcpy(slots, reply.slots, sizeof(reply.slots));
+    *subnet = reply.subnet;
+    return 0;
+}
+
+int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mib, uint32_t vcpus, const int *fds,
+                   int *pid, struct err *e) {
+    struct wire_request rq = {
+        .op = WIRE_VMM_SPAWN, .op_id = op, .slot = slot, .kind = kind, .memory_mib = memory_mib, .vcpus = vcpus};
+    struct wire_reply reply;
+    int fd;
+    int r = call(&rq, fds, &reply, &fd, e);
+    if (r)
+        return r;
+    *pid = reply.pid;
+    return need_fd(fd, &rq, e);
+}
