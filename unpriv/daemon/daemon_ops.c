@@ -1,0 +1,153 @@
+#include "../../common/json.h"
+#include "../../common/version.h"
+#include "../priv/priv.h"
+#include "../store/store.h"
+#include "../vm/vm.h"
+#include "../vmm/vmm.h"
+#include "engine.h"
+#include "monitor.h"
+#include "rpc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void add_path(cJSON *object, const char *key, const char *below) {
+    char path[8192];
+    (void) snprintf(path, sizeof(path), "%s%s", engine.state_path, below);
+    (void) cJSON_AddStringToObject(object, key, path);
+}
+
+/* --- daemon.status --------------------------------------------------------------- */
+
+static void count_vm(const struct vm_record *r, void *arg) {
+    (void) r;
+    ++*(int *) arg;
+}
+static void count_image(const struct image_record *r, void *arg) {
+    (void) r;
+    ++*(int *) arg;
+}
+static void count_kernel(const struct kernel_record *r, void *arg) {
+    (void) r;
+    ++*(int *) arg;
+}
+
+static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
+    (void) rpc;
+    int vms = 0;
+    int images = 0;
+    int kernels = 0;
+    int helper = 0;
+    char why[MONITOR_TEXT];
+    int r = monitor_status(&helper, why, e);
+    if (r == 0)
+        r = store_vms(count_vm, &vms, e);
+    if (r == 0)
+        r = store_images(count_image, &images, e);
+    if (r == 0)
+        r = store_kernels(count_kernel, &kernels, e);
+    if (r)
+        return r;
+    cJSON *status = *result = cJSON_CreateObject();
+    (void) cJSON_AddNumberToObject(status, "pid", getpid());
+    (void) cJSON_AddNumberToObject(status, "monitor_pid", getppid());
+    (void) cJSON_AddNumberToObject(status, "helper_pid", helper);
+    (void) cJSON_AddStringToObject(status, "version", engine.version);
+    add_path(status, "socket", "/run/bangerd.sock");
+    add_path(status, "log", "/bangerd.log");
+    add_path(status, "state_dir", "");
+    (void) cJSON_AddNumberToObject(status, "vms", vms);
+    (void) cJSON_AddNumberToObject(status, "running", vm_running_count());
+    (void) cJSON_AddNumberToObject(status, "images", images);
+    (void) cJSON_AddNumberToObject(status, "kernels", kernels);
+    return 0;
+}
+
+/* --- daemon.stop ------------------------------------------------------------------ */
+
+static int op_stop(struct rpc *rpc, cJSON **result, struct err *e) {
+    (void) rpc;
+    (void) result;
+    int r = monitor_stop(e);
+    if (r == 0)
+        rpc_stop();
+    return r;
+}
+
+/* --- daemon.doctor ---------------------------------------------------------------- */
+
+enum check_status { PASS, WARN, FAIL };
+
+static void add_check(cJSON *checks, const char *name, enum check_status status, const char *text, const char *remedy) {
+    static const char *const words[] = {[PASS] = "PASS", [WARN] = "WARN", [FAIL] = "FAIL"};
+    cJSON *check = cJSON_CreateObject();
+    (void) cJSON_AddStringToObject(check, "name", name);
+    (void) cJSON_AddStringToObject(check, "status", words[status]);
+    (void) cJSON_AddStringToObject(check, "text", text);
+    (void) cJSON_AddStringToObject(check, "remedy", remedy);
+    (void) cJSON_AddItemToArray(checks, check);
+}
+
+/* 1 when the helper answers, allowed or not. */
+static int check_helper(cJSON *checks, uint64_t op) {
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    uint32_t subnet = 0;
+    struct err refused = {0};
+    struct err e = {0};
+    int helper = 0;
+    char why[MONITOR_TEXT] = "";
+    char text[64];
+    int r = priv_net_list(op, slots, &subnet, &refused);
+    if (monitor_status(&helper, why, &e) || helper == 0) {
+        add_check(checks, "helper", FAIL, r ? refused.text : why, "follow what it says, then `banger daemon stop`");
+        add_check(checks, "policy", WARN, "not asked: banger-helper does not run", "see the check before");
+        return 0;
+    }
+    (void) snprintf(text, sizeof(text), "banger-helper runs with its capabilities, pid %d", helper);
+    add_check(checks, "helper", PASS, text, "");
+    if (r) {
+        add_check(checks, "policy", FAIL, refused.text, "an administrator changes " BANGER_POLICY);
+        return 1;
+    }
+    (void) snprintf(text, sizeof(text), "this account has the subnet %u.%u.%u.%u/%d", subnet >> 24,
+                    (subnet >> 16) & 255, (subnet >> 8) & 255, subnet & 255, SUBNET_PREFIX);
+    add_check(checks, "policy", PASS, text, "");
+    return 1;
+}
+
+static void check_kvm(cJSON *checks, uint64_t op, int helper_answers) {
+    char why[256] = "not tried: banger-helper does not run";
+    if (helper_answers && vmm_kvm_works(op, why))
+        add_check(checks, "kvm", PASS, "KVM runs guests", "");
+    else
+        add_check(checks, "kvm", WARN, why, "guests run by emulation, slower; for KVM switch on virtualisation here");
+}
+
+static void check_landlock(cJSON *checks) {
+    char text[64];
+    (void) snprintf(text, sizeof(text), "bangerd is confined, Landlock ABI %d", engine.landlock);
+    if (engine.landlock > 0)
+        add_check(checks, "landlock", PASS, text, "");
+    else
+        add_check(checks, "landlock", WARN, "this kernel has no Landlock: bangerd is confined by seccomp alone",
+                  "boot a kernel from 5.13 on with landlock among its `lsm=`");
+}
+
+static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
+    (void) e;
+    *result = cJSON_CreateObject();
+    cJSON *checks = cJSON_AddArrayToObject(*result, "checks");
+    const int answers = check_helper(checks, rpc->op);
+    check_kvm(checks, rpc->op, answers);
+    check_landlock(checks);
+    return 0;
+}
+
+const struct rpc_op daemon_ops[] = {
+    {"daemon.status", op_status},
+    {"daemon.stop", op_stop},
+    {"daemon.doctor", op_doctor},
+    {NULL, NULL},
+};

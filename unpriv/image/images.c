@@ -1,0 +1,196 @@
+#include "images.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/log.h"
+#include "../daemon/engine.h"
+#include "../daemon/rpc.h"
+#include "../store/folder.h"
+#include "../store/store.h"
+#include "importer.h"
+#include "names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#define FOLDER     "images"
+#define SIZE_LEAST ((int64_t) 16 << 20)
+#define SIZE_MOST  ((int64_t) 16 << 40)
+
+static const char *const kinds[] = {"debian", "oci", "bundle", "local"};
+
+static cJSON *to_json(const struct image_record *r) {
+    char path[8192];
+    (void) snprintf(path, sizeof(path), "%s/" FOLDER "/%s/rootfs.ext4", engine.state_path, r->id);
+    cJSON *object = cJSON_CreateObject();
+    (void) cJSON_AddStringToObject(object, "id", r->id);
+    (void) cJSON_AddStringToObject(object, "name", r->name);
+    (void) cJSON_AddStringToObject(object, "kind", r->kind);
+    (void) cJSON_AddStringToObject(object, "source", r->source);
+    (void) cJSON_AddNumberToObject(object, "size", (double) r->size);
+    (void) cJSON_AddNumberToObject(object, "used", (double) r->used);
+    (void) cJSON_AddStringToObject(object, "path", path);
+    (void) cJSON_AddItemToObject(object, "created", name_time(r->created));
+    return object;
+}
+
+static int open_images(struct err *e) {
+    int fd = folder_open(engine.state, FOLDER);
+    return fd < 0 ? err_sys(e, -fd, "cannot open %s/" FOLDER, engine.state_path) : fd;
+}
+
+/* --- operations ------------------------------------------------------------------- */
+
+static void add_to_list(const struct image_record *r, void *arg) {
+    (void) cJSON_AddItemToArray(arg, to_json(r));
+}
+
+static int op_list(struct rpc *rpc, cJSON **result, struct err *e) {
+    (void) rpc;
+    *result = cJSON_CreateObject();
+    return store_images(add_to_list, cJSON_AddArrayToObject(*result, "images"), e);
+}
+
+static int op_show(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct image_record r;
+    const char *name = json_string(rpc->args, "name", e);
+    if (!name)
+        return -EINVAL;
+    int failed = store_image_get(name, &r, e);
+    if (failed == 0)
+        *result = to_json(&r);
+    return failed;
+}
+
+static int op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct image_record r;
+    (void) result;
+    const char *name = json_string(rpc->args, "name", e);
+    if (!name)
+        return -EINVAL;
+    cleanup_fd int images = open_images(e);
+    int failed = images < 0 ? images : store_image_get(name, &r, e);
+    if (failed == 0)
+        failed = store_image_delete(r.id, e);
+    if (failed)
+        return failed;
+    failed = folder_remove(images, r.id);
+    if (failed) /* the record is gone, so the next start removes the rest */
+        rpc_warn(rpc, "the files of image %s are removed at the daemon's next start: %s", r.name, strerror(-failed));
+    return 0;
+}
+
+static int read_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size, struct err *e) {
+    const char *name = name_of_asset(rpc->args, "an image", e);
+    if (!name)
+        return -EINVAL;
+    (void) snprintf(r->name, sizeof(r->name), "%s", name);
+    if (name_copy_text(rpc->args, "kind", r->kind, sizeof(r->kind), e) ||
+        name_copy_text(rpc->args, "source", r->source, sizeof(r->source), e) ||
+        json_integer_or(rpc->args, "size", 0, SIZE_MOST, size, e))
+        return -EINVAL;
+    size_t kind = 0;
+    while (kind < sizeof(kinds) / sizeof(kinds[0]) && strcmp(kinds[kind], r->kind) != 0)
+        kind++;
+    if (kind == sizeof(kinds) / sizeof(kinds[0]))
+        return err_set(e, EINVAL, "\"kind\" must be debian, oci, bundle or local");
+    if (*size && *size < SIZE_LEAST)
+        return err_set(e, EINVAL, "an image of %lld bytes is too small: give at least %lld, or 0 to fit the content",
+                       (long long) *size, (long long) SIZE_LEAST);
+    if (rpc->fd_count != 1)
+        return err_set(e, EINVAL, "image.import takes one descriptor, the tar stream; %zu came", rpc->fd_count);
+    return 0;
+}
+
+static int must_be_free(const char *name, struct err *e) {
+    struct image_record taken;
+    struct err ignored = {0};
+    int r = store_image_get(name, &taken, &ignored);
+    if (r == -ENOENT || (r == 0 && strcmp(taken.name, name) != 0))
+        return 0;
+    if (r == 0)
+        return err_set(e, EEXIST, "image %s already exists: choose another name, or delete it first", name);
+    *e = ignored;
+    return r;
+}
+
+static int import_into(const struct rpc *rpc, int folder, int64_t size, struct import_result *got, struct err *e) {
+    const struct import_plan plan = {.mode = IMPORT_ROOTFS, .size = (uint64_t) size};
+    cleanup_fd int output = openat(folder, "rootfs.ext4", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (output < 0)
+        return err_sys(e, errno, "cannot make the image's file");
+    const int fds[] = {rpc->fds[0], output};
+    rpc_progress(rpc, "import", "reading", 0, 0);
+    return importer_run(rpc, &plan, fds, 2, "import", got, e);
+}
+
+static int op_import(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct image_record r = {0};
+    struct import_result got = {0};
+    int64_t size = 0;
+    int failed = read_arguments(rpc, &r, &size, e);
+    if (failed == 0)
+        failed = must_be_free(r.name, e);
+    if (failed)
+        return failed;
+    folder_new_id(r.id);
+    cleanup_fd int images = open_images(e);
+    if (images < 0)
+        return images;
+    cleanup_fd int folder = folder_begin(images, r.id);
+    if (folder < 0)
+        return err_sys(e, -folder, "cannot make a folder for the image");
+    failed = import_into(rpc, folder, size, &got, e);
+    if (failed) {
+        (void) folder_discard(images, r.id);
+        return failed;
+    }
+    failed = folder_commit(images, r.id);
+    if (failed)
+        return err_sys(e, -failed, "cannot write the image to the disk");
+    r.size = got.size;
+    r.used = got.used;
+    r.created = time(NULL);
+    failed = store_image_add(&r, e);
+    if (failed) {
+        (void) folder_remove(images, r.id);
+        return failed;
+    }
+    rpc_progress(rpc, "import", "done", got.bytes, got.bytes);
+    *result = to_json(&r);
+    return 0;
+}
+
+const struct rpc_op image_ops[] = {
+    {"image.list", op_list},
+    {"image.show", op_show},
+    {"image.delete", op_delete},
+    {"image.import", op_import},
+    {NULL, NULL},
+};
+
+/* --- start-up ---------------------------------------------------------------------- */
+
+static int is_recorded(const char *name, void *arg) {
+    struct image_record r;
+    int *failed = arg;
+    int found = store_image_get(name, &r, NULL);
+    if (found && found != -ENOENT)
+        *failed = found;
+    return *failed || (found == 0 && strcmp(r.id, name) == 0);
+}
+
+int images_recover(struct err *e) {
+    cleanup_fd int images = open_images(e);
+    if (images < 0)
+        return images;
+    int failed = 0;
+    int removed = folder_sweep(images, is_recorded, &failed);
+    if (removed > 0)
+        log_info(0, "removed %d images that were not finished", removed);
+    if (removed < 0)
+        log_warn(0, "cannot remove what unfinished imports left in %s/" FOLDER ": %s", engine.state_path,
+                 strerror(-removed));
+    return failed ? err_sys(e, -failed, "cannot read the images' records") : 0;
+}
