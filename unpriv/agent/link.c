@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define SLICE_MS      100 /* how often a wait looks at `cancelled` */
-#define READER_STACK  (128 * 1024)
+#define READER_STACK  131072
 #define WELCOME_FRAME (sizeof(struct mux_header) + sizeof(struct mux_welcome))
 
 /* --- writing ------------------------------------------------------------------ */

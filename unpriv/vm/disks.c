@@ -18,7 +18,7 @@
 #define CHUNK       (8 << 20) /* copied between two looks at the client */
 #define PROGRESS_MS 100
 #define SPACE_SPARE (64ll << 20) /* left free for the rest: work disk, console, database */
-#define STACK       (256 * 1024)
+#define STACK       262144
 #define MIB         (1ll << 20)
 
 /* --- one sparse copy ----------------------------------------------------------------- */

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHER_STACK (128 * 1024)
+#define WATCHER_STACK 131072
 #define LOCK_SLICE_MS 200   /* how often a wait for a lock looks at the client */
 #define RECONNECT_MS  15000 /* an agent that runs answers in milliseconds; emulation may be busy */
 #define KILL_MS       30000

@@ -13,8 +13,9 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#define QUIT_MS  5000
-#define QUIT_NAP 50000 /* microseconds between two looks at the lock */
+#define RELINK_STACK 131072
+#define QUIT_MS      5000
+#define QUIT_NAP     50000 /* microseconds between two looks at the lock */
 
 /* --- all records ---------------------------------------------------------------------- */
 
@@ -96,7 +97,7 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     struct vm_live *held = vm_live_hold(r);
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void) pthread_attr_setstacksize(&attr, 128 * 1024);
+    (void) pthread_attr_setstacksize(&attr, RELINK_STACK);
     if (held && pthread_create(&thread, &attr, relink, held))
         vm_live_drop(held);
     (void) pthread_attr_destroy(&attr);

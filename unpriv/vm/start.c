@@ -57,16 +57,16 @@ static int network_up(struct starting *s, struct err *e) {
 
 /* One file of the VM's folder. */
 struct file {
-    enum wire_spawn_fd role;
     const char *name;
+    enum wire_spawn_fd role;
     int flags;
 };
 static const struct file folder_files[] = {
-    {SPAWN_LOG, "vmm.log", O_RDWR | O_CREAT | O_TRUNC},
-    {SPAWN_CONSOLE, "console.log", O_RDWR | O_CREAT | O_TRUNC},
-    {SPAWN_JAIL, "jail", O_RDONLY | O_DIRECTORY},
-    {SPAWN_ROOT, "root.ext4", O_RDWR},
-    {SPAWN_WORK, "work.ext4", O_RDWR},
+    {"vmm.log", SPAWN_LOG, O_RDWR | O_CREAT | O_TRUNC},
+    {"console.log", SPAWN_CONSOLE, O_RDWR | O_CREAT | O_TRUNC},
+    {"jail", SPAWN_JAIL, O_RDONLY | O_DIRECTORY},
+    {"root.ext4", SPAWN_ROOT, O_RDWR},
+    {"work.ext4", SPAWN_WORK, O_RDWR},
 };
 
 static int open_folder_files(struct starting *s, struct err *e) {
