@@ -1,0 +1,104 @@
+#!/bin/sh
+# Makes banger's default image: debian.sh SUITE writes a root file system as a tar
+# stream to standard output, and what it is doing to standard error.
+#
+# It runs mmdebstrap as the calling account, in a user namespace of its own. Packages
+# come from the host's own apt sources where they have the suite, else from
+# where mmdebstrap takes it by default; BANGER_DEBIAN_MIRROR (a URL) overrides both.
+# BANGER_DEBIAN_EXTRA names further packages. SOURCE_DATE_EPOCH is respected.
+set -eu
+
+die() {
+    printf 'debian.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+# Apt's sources of a suite, its updates and its security fixes, as one-line entries:
+# both formats that apt reads, and nothing of what else the host may have enabled.
+host_sources() {
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ ! -r "$file" ] || awk -v suite="$1" '
+            $1 == "deb" {
+                at = 2
+                if ($2 ~ /^\[/) { while (at < NF && $at !~ /\]$/) at++; at++ }
+                s = $(at + 1)
+                if (s == suite || s == suite "-updates" || s == suite "-security") print
+            }' "$file"
+    done
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ ! -r "$file" ] || awk -v suite="$1" '
+            function flush_stanza(   i, j, uris, suites, m, n, option) {
+                if (types ~ /(^| )deb( |$)/ && tolower(enabled) != "no") {
+                    m = split(uri, uris, " "); n = split(suitelist, suites, " ")
+                    option = signed ~ /^ *\// ? "[signed-by=" trim(signed) "] " : ""
+                    for (i = 1; i <= m; i++) for (j = 1; j <= n; j++)
+                        if (suites[j] == suite || suites[j] == suite "-updates" || suites[j] == suite "-security")
+                            print "deb " option uris[i] " " suites[j] " " trim(components)
+                }
+                types = uri = suitelist = components = signed = enabled = field = ""
+            }
+            function trim(s) { gsub(/^ +| +$/, "", s); return s }
+            /^#/ { next }
+            /^[ \t]*$/ { flush_stanza(); next }
+            /^[^ \t]/ { field = tolower($1); sub(/^[^:]*:/, "") ; sub(/^[ \t]+/, "") }
+            {
+                if (field == "types:") types = types " " $0
+                else if (field == "uris:") uri = uri " " $0
+                else if (field == "suites:") suitelist = suitelist " " $0
+                else if (field == "components:") components = components " " $0
+                else if (field == "signed-by:") signed = signed " " $0
+                else if (field == "enabled:") enabled = trim($0)
+            }
+            END { flush_stanza() }' "$file"
+    done
+}
+
+check_host() {
+    command -v mmdebstrap > /dev/null ||
+        die 'mmdebstrap is not installed, and the Debian image is made with it: run "apt install mmdebstrap" as root'
+    [ "$(id -u)" -ne 0 ] || return 0
+    command -v newuidmap > /dev/null ||
+        die 'newuidmap is not installed, and an image is made under user ids of your own: run "apt install uidmap" as root'
+    me=$(id -un)
+    for map in /etc/subuid /etc/subgid; do
+        grep -qs -e "^$me:" -e "^$(id -u):" "$map" ||
+            die "$map has no range of ids for you: run \"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $me\" as root, with a range that nobody has yet"
+    done
+}
+
+main() {
+    [ $# -eq 1 ] || die 'usage: debian.sh SUITE > image.tar'
+    suite=$1
+    case $suite in
+    '' | *[!a-z0-9.-]* | [!a-z]*) die "\"$suite\" is no name of a Debian suite; bookworm or trixie would be one" ;;
+    esac
+    here=$(cd "$(dirname "$0")" && pwd)
+    [ -r "$here/packages" ] && [ -d "$here/tree" ] || die "$here lacks the recipe's files; install banger again"
+    check_host
+
+    include=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages" | tr -s ' \n' ',,')${BANGER_DEBIAN_EXTRA:-}
+    set -- --mode=unshare --variant=minbase --format=tar --include="${include%,}" \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-exclude=/usr/share/locale/*/LC_MESSAGES/*' \
+        --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
+        --aptopt='Acquire::Languages "none"' --aptopt='Apt::Install-Recommends "false"' \
+        --essential-hook='mkdir -p "$1/etc/initramfs-tools"' \
+        --customize-hook="sync-in '$here/tree' /" \
+        --customize-hook='chroot "$1" sh /usr/lib/banger/finish && rm -r "$1/usr/lib/banger"' \
+        "$suite" -
+    if [ -n "${BANGER_DEBIAN_MIRROR:-}" ]; then
+        set -- "$@" "$BANGER_DEBIAN_MIRROR"
+    else
+        sources=$(host_sources "$suite")
+        IFS='
+'
+        # shellcheck disable=SC2086 # one argument a line
+        set -- "$@" $sources
+        unset IFS
+    fi
+    umask 022
+    cd /
+    exec mmdebstrap "$@"
+}
+
+main "$@"
