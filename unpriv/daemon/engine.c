@@ -72,7 +72,7 @@ static const int engine_calls[] = {
     SYS_nanosleep,
     SYS_gettimeofday,
     SYS_time,
-    SYS_kill,
+
     SYS_pidfd_send_signal,
     SYS_pidfd_open,
     SYS_waitid,

@@ -109,7 +109,7 @@ static void take_byte(char c) {
         return;
     text_sanitize(helper.line);
     memcpy(helper.last, helper.line, sizeof(helper.last));
-    log_warn(0, "helper: %s", helper.last);
+    log_debug(0, "helper: %s", helper.last);
 }
 
 void helper_process_read(void) {

@@ -32,10 +32,11 @@ static const struct column vm_columns[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-static struct table images = {"images", "image", image_columns, COUNT(image_columns), sizeof(struct image_record), {0}};
-static struct table kernels = {"kernels", "kernel", kernel_columns, COUNT(kernel_columns), sizeof(struct kernel_record),
-                               {0}};
-static struct table vms = {"vms", "vm", vm_columns, COUNT(vm_columns), sizeof(struct vm_record), {0}};
+static struct table images = {
+    "images", "image", "image", image_columns, COUNT(image_columns), sizeof(struct image_record), {0}};
+static struct table kernels = {
+    "kernels", "kernel", "kernel", kernel_columns, COUNT(kernel_columns), sizeof(struct kernel_record), {0}};
+static struct table vms = {"vms", "VM", "vm", vm_columns, COUNT(vm_columns), sizeof(struct vm_record), {0}};
 struct table *const store_tables[] = {&images, &kernels, &vms, 0};
 
 _Static_assert(sizeof(struct image_record) <= TABLE_RECORD_MAX, "fits table_list's record");

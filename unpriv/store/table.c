@@ -185,7 +185,8 @@ int table_get(struct table *t, const char *name, void *record, struct err *e) {
     if (code == SQLITE_ROW)
         read_record(query, t, record);
     else if (code == SQLITE_DONE)
-        r = err_set(e, ENOENT, "no %s is named %.*s; `banger %s list` shows what exists", t->noun, 64, name, t->noun);
+        r = err_set(e, ENOENT, "no %s is named %.*s; `banger %s list` shows what exists", t->noun, 64, name,
+                    t->command);
     else
         r = store_failed(e);
     if (query)

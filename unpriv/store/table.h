@@ -21,7 +21,8 @@ enum table_query { QUERY_ADD, QUERY_GET, QUERY_LIST, QUERY_UPDATE, QUERY_DELETE,
 /* The first column is the id (16 hex digits), the second the name. */
 struct table {
     const char *name;
-    const char *noun; /* "image", for sentences */
+    const char *noun;    /* "image", for sentences */
+    const char *command; /* "image", in `banger image list` */
     const struct column *columns;
     size_t count;
     size_t record_size;
