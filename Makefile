@@ -46,7 +46,7 @@ IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson
 DAEMON_SRC := $(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c unpriv/priv/*.c \
     unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c)
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
-CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c
+CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c unpriv/image/catalog.c
 CLI_LIB    := -lcjson -larchive
 
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent

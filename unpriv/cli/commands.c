@@ -1,0 +1,335 @@
+/* The table of commands, their options, and the way from the command line to one of them. */
+#include "commands.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/version.h"
+#include "../image/catalog.h"
+#include "doctor.h"
+#include "options.h"
+#include "output.h"
+#include "run.h"
+#include "session.h"
+#include "stores.h"
+#include "vm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+/* --- resolved defaults ------------------------------------------------------- */
+
+static void resolve_vcpus(char *out, size_t size) {
+    (void) snprintf(out, size, "%" PRId64, options_default_vcpus());
+}
+static void resolve_memory(char *out, size_t size) {
+    (void) snprintf(out, size, "%" PRId64 " MiB", options_default_memory());
+}
+static void resolve_disk(char *out, size_t size) {
+    char text[32];
+    output_size(OPTIONS_DEFAULT_DISK, text);
+    (void) snprintf(out, size, "%s", text);
+}
+static void resolve_image(char *out, size_t size) {
+    (void) snprintf(out, size, "%s", CATALOG_DEFAULT_IMAGE);
+}
+static void resolve_kernel(char *out, size_t size) {
+    (void) snprintf(out, size, "%s", CATALOG_DEFAULT_KERNEL);
+}
+static void resolve_name(char *out, size_t size) {
+    (void) snprintf(out, size, "a random one");
+}
+
+/* --- options ----------------------------------------------------------------- */
+
+#define HELP_OPTION                                                                                                    \
+    { OPT_HELP, "help", 'h', OPTION_FLAG, NULL, "show this", NULL }
+#define JSON_OPTION                                                                                                    \
+    { OPT_JSON, "json", 0, OPTION_FLAG, NULL, "print JSON (fields: docs/protocol.md)", NULL }
+#define QUIET_OPTION                                                                                                   \
+    { OPT_QUIET, "quiet", 'q', OPTION_FLAG, NULL, "no progress, no notices", NULL }
+#define END_OPTION                                                                                                     \
+    { OPT_HELP, NULL, 0, OPTION_FLAG, NULL, NULL, NULL }
+#define MACHINE_OPTIONS                                                                                                \
+    {OPT_NAME, "name", 'n', OPTION_NAME, "NAME", "the VM's name", resolve_name},                                       \
+        {OPT_IMAGE, "image", 'i', OPTION_TEXT, "IMAGE", "what it runs; pulled when missing", resolve_image},           \
+        {OPT_KERNEL, "kernel", 0, OPTION_TEXT, "KERNEL", "its kernel; pulled when missing", resolve_kernel},           \
+        {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "virtual processors", resolve_vcpus},                                 \
+        {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "memory: 2G, 2GiB, or plain MiB", resolve_memory},          \
+        {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root: 8G, 8GiB", resolve_disk},                 \
+        {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network", NULL}, {                                    \
+        OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs (default)", NULL                \
+    }
+#define COMMAND_OPTIONS                                                                                                \
+    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest", NULL},                                           \
+        {OPT_ENV, "env", 'e', OPTION_LIST, "NAME=VALUE", "a variable for the command; repeatable", NULL},              \
+        {OPT_USER, "user", 'u', OPTION_TEXT, "USER", "account in the guest, default root", NULL}, {                    \
+        OPT_TTY, "tty", 't', OPTION_FLAG, NULL, "a terminal for the command (shells get one by themselves)", NULL      \
+    }
+
+static const struct option run_options[] = {
+    MACHINE_OPTIONS,
+    {OPT_RM, "rm", 0, OPTION_FLAG, NULL, "delete the VM when the command or shell ends", NULL},
+    {OPT_DETACH, "detach", 'd', OPTION_FLAG, NULL, "leave it running in the background", NULL},
+    {OPT_BRANCH, "branch", 0, OPTION_TEXT, "B", "check out a new branch B in the guest", NULL},
+    {OPT_FROM, "from", 0, OPTION_TEXT, "REF", "start the branch there; another commit's files are taken from it", NULL},
+    {OPT_INCLUDE_UNTRACKED, "include-untracked", 0, OPTION_FLAG, NULL, "take untracked files too, never ignored ones",
+     NULL},
+    {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "list the workspace's files and make nothing", NULL},
+    COMMAND_OPTIONS,
+    {OPT_INTERACTIVE, "interactive", 0, OPTION_FLAG, NULL, "accepted; input is always forwarded", NULL},
+    {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "with --detach: print the VM as JSON", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option create_options[] = {
+    MACHINE_OPTIONS, {OPT_NO_START, "no-start", 0, OPTION_FLAG, NULL, "make it, do not start it", NULL},
+    JSON_OPTION,     QUIET_OPTION,
+    HELP_OPTION,     END_OPTION,
+};
+static const struct option exec_options[] = {
+    COMMAND_OPTIONS,
+    {OPT_INTERACTIVE, "interactive", 'i', OPTION_FLAG, NULL,
+     "forward input typed at a terminal (other input always is)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
+static const struct option show_options[] = {JSON_OPTION, HELP_OPTION, END_OPTION};
+static const struct option quiet_options[] = {QUIET_OPTION, HELP_OPTION, END_OPTION};
+static const struct option stop_options[] = {
+    {OPT_GRACE, "grace", 0, OPTION_COUNT, "SECONDS", "time to shut down before it is forced (default 20)", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option kill_options[] = {
+    {OPT_SIGNAL, "signal", 's', OPTION_SIGNAL, "SIGNAL", "signal for the VM's process (default KILL)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option delete_options[] = {
+    {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "do not ask (asked only on a terminal)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option logs_options[] = {
+    {OPT_WHICH, "which", 0, OPTION_TEXT, "LOG", "console (default) or vmm", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option list_options[] = {
+    {OPT_AVAILABLE, "available", 'a', OPTION_FLAG, NULL, "what can be pulled too", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option image_pull_options[] = {
+    {OPT_SIZE, "size", 0, OPTION_DISK, "SIZE", "size of its disk (default: content x 1.5, at least 1G)", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option kernel_pull_options[] = {
+    {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "replace the one that is here", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option kernel_import_options[] = {
+    {OPT_SOURCE, "from", 0, OPTION_TEXT, "WHAT", "a kernel or package file, a folder, or a package's name", NULL},
+    {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "replace a kernel of that name", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+
+/* --- commands ---------------------------------------------------------------- */
+
+static int command_version(const struct invocation *in) {
+    (void) in;
+    (void) printf("banger %s\n", BANGER_STAMP);
+    return 0;
+}
+static int command_help(const struct invocation *in);
+
+static const char run_details[] =
+    "Without a command: a shell; leaving it keeps the VM unless --rm. With PATH the tracked\n"
+    "files of the git repository around it are at /root/repo. The exit status is the command's,\n"
+    "128+n when signal n ended it, 125 when banger itself failed.";
+static const char exec_details[] =
+    "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
+    "it, 125 when banger itself failed.";
+
+const struct command commands[] = {
+    {"vm", "run", NULL, "[PATH] [OPTIONS] [-- COMMAND...]", "Make and start a VM, run a command or a shell in it",
+     run_options, 0, 1, 1, command_run, run_details},
+    {"vm", "create", NULL, "[OPTIONS]", "Make and start a VM", create_options, 0, 0, 0, command_create, NULL},
+    {"vm", "list", "ls", "[OPTIONS]", "List VMs", show_options, 0, 0, 0, command_list, NULL},
+    {NULL, "ps", NULL, "[OPTIONS]", "List VMs", show_options, 0, 0, 0, command_list, NULL},
+    {"vm", "show", NULL, "NAME [OPTIONS]", "Show a VM", show_options, 1, 1, 0, command_show, NULL},
+    {"vm", "start", NULL, "NAME...", "Start VMs", quiet_options, 1, -1, 0, command_start, NULL},
+    {"vm", "stop", NULL, "NAME... [OPTIONS]", "Shut VMs down", stop_options, 1, -1, 0, command_stop, NULL},
+    {"vm", "kill", NULL, "NAME... [OPTIONS]", "End VMs at once", kill_options, 1, -1, 0, command_kill, NULL},
+    {"vm", "delete", "rm", "NAME... [OPTIONS]", "Delete VMs and their disks", delete_options, 1, -1, 0, command_delete,
+     NULL},
+    {"vm", "exec", NULL, "NAME [OPTIONS] [-- COMMAND...]", "Run a command or a shell in a running VM", exec_options, 1,
+     1, 1, command_exec, exec_details},
+    {"vm", "ssh", NULL, "NAME [-- COMMAND...]", "The same through the guest's ssh server", plain_options, 1, 1, 1,
+     command_ssh, NULL},
+    {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
+    {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},
+    {"image", "show", NULL, "NAME [OPTIONS]", "Show an image", show_options, 1, 1, 0, command_image_show, NULL},
+    {"image", "pull", NULL, "NAME [OPTIONS]", "Get an image from the catalog", image_pull_options, 1, 1, 0,
+     command_image_pull, NULL},
+    {"image", "delete", "rm", "NAME...", "Delete images", plain_options, 1, -1, 0, command_image_delete, NULL},
+    {"kernel", "list", "ls", "[OPTIONS]", "List kernels", list_options, 0, 0, 0, command_kernel_list, NULL},
+    {"kernel", "show", NULL, "NAME [OPTIONS]", "Show a kernel", show_options, 1, 1, 0, command_kernel_show, NULL},
+    {"kernel", "pull", NULL, "NAME [OPTIONS]", "Get a kernel from the catalog", kernel_pull_options, 1, 1, 0,
+     command_kernel_pull, NULL},
+    {"kernel", "import", NULL, "NAME --from FILE|DIR|PACKAGE", "Make a guest kernel of a distribution's",
+     kernel_import_options, 1, 1, 0, command_kernel_import, NULL},
+    {"kernel", "rm", "delete", "NAME...", "Delete kernels", plain_options, 1, -1, 0, command_kernel_delete, NULL},
+    {"daemon", "status", NULL, "[OPTIONS]", "Show the daemon (and start it)", show_options, 0, 0, 0,
+     command_daemon_status, NULL},
+    {"daemon", "stop", NULL, "", "Stop the daemon; VMs go on running", plain_options, 0, 0, 0, command_daemon_stop,
+     NULL},
+    {"daemon", "socket", NULL, "", "Print the path of the daemon's socket", plain_options, 0, 0, 0,
+     command_daemon_socket, NULL},
+    {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", show_options, 0, 0, 0, command_doctor, NULL},
+    {NULL, "version", NULL, "", "Print the version", plain_options, 0, 0, 0, command_version, NULL},
+    {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 2, 0, command_help, NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL},
+};
+
+/* --- help -------------------------------------------------------------------- */
+
+static void help_short(void) {
+    (void) fputs("banger: development sandboxes in microVMs, without root\n\n"
+                 "  banger vm run -- uname -a         a command in a fresh guest\n"
+                 "  banger vm run ./repo -- make      the same, with your repository in it\n"
+                 "  banger vm run                     a shell\n\n",
+                 stdout);
+    const char *group = "";
+    for (const struct command *c = commands; c->name; c++) {
+        if (!c->group) {
+            (void) printf("  %-10s %s\n", c->name, c->summary);
+        } else if (strcmp(c->group, group) == 0) {
+            continue;
+        } else {
+            group = c->group;
+            (void) printf("  %-10s", group);
+            for (const struct command *m = commands; m->name; m++) {
+                if (m->group && strcmp(m->group, group) == 0)
+                    (void) printf(" %s", m->name);
+            }
+            (void) putchar('\n');
+        }
+    }
+    (void) fputs("\n`banger COMMAND --help` tells more.\n", stdout);
+}
+
+static int is_group(const char *word) {
+    for (const struct command *c = commands; c->name; c++) {
+        if (c->group && strcmp(c->group, word) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static const struct command *find(const char *group, const char *name) {
+    for (const struct command *c = commands; c->name; c++) {
+        int same = group ? c->group && strcmp(c->group, group) == 0 : !c->group;
+        if (same && (strcmp(c->name, name) == 0 || (c->alias && strcmp(c->alias, name) == 0)))
+            return c;
+    }
+    return NULL;
+}
+
+/* Near misses are looked for among the words that could stand there. */
+static const char *next_word(size_t index, const void *group) {
+    for (const struct command *c = commands; c->name; c++) {
+        int fits = group ? c->group && strcmp(c->group, group) == 0 : 1;
+        if (fits && index-- == 0)
+            return group || !c->group ? c->name : c->group;
+    }
+    return NULL;
+}
+
+static int unknown_command(const char *group, const char *word) {
+    struct err e;
+    const char *near = options_nearest(word, next_word, group);
+    const char *before = group ? group : "", *space = group ? " " : "";
+    if (near)
+        (void) err_set(&e, EINVAL, "there is no command `banger %s%s%s`: did you mean `banger %s%s%s`?", before, space,
+                       word, before, space, near);
+    else
+        (void) err_set(&e, EINVAL, "there is no command `banger %s%s%s`: `banger%s%s --help` lists those that exist",
+                       before, space, word, space, before);
+    output_error(&e);
+    return EXIT_USAGE;
+}
+
+static int command_help(const struct invocation *in) {
+    const char *first = in->argument_count > 0 ? in->arguments[0] : NULL;
+    const char *second = in->argument_count > 1 ? in->arguments[1] : NULL;
+    if (!first) {
+        help_short();
+        return 0;
+    }
+    const struct command *c = second ? find(first, second) : find(NULL, first);
+    if (c)
+        options_help_command(c);
+    else if (!second && is_group(first))
+        options_help_group(first);
+    else
+        return unknown_command(second ? first : NULL, second ? second : first);
+    return 0;
+}
+
+/* --- the way in -------------------------------------------------------------- */
+
+static int run_command(const struct command *c, int argc, char **argv) {
+    cleanup_free const char **storage = calloc((size_t) argc + 1, sizeof(*storage));
+    cleanup_free struct invocation *in = calloc(1, sizeof(*in));
+    struct err e = {0};
+    if (!storage || !in)
+        return EXIT_OWN;
+    if (options_parse(c, argc, argv, storage, in, &e) < 0) {
+        output_error(&e);
+        return EXIT_USAGE;
+    }
+    if (options_given(in, OPT_HELP)) {
+        options_help_command(c);
+        return 0;
+    }
+    return c->run(in);
+}
+
+static int is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int commands_main(int argc, char **argv) {
+    (void) signal(SIGPIPE, SIG_IGN);
+    (void) setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc < 2 || is_help(argv[1])) {
+        help_short();
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return command_version(NULL);
+    const struct command *c = find(NULL, argv[1]);
+    if (c)
+        return run_command(c, argc - 2, argv + 2);
+    if (!is_group(argv[1]))
+        return unknown_command(NULL, argv[1]);
+    if (argc < 3 || is_help(argv[2])) {
+        options_help_group(argv[1]);
+        return 0;
+    }
+    c = find(argv[1], argv[2]);
+    return c ? run_command(c, argc - 3, argv + 3) : unknown_command(argv[1], argv[2]);
+}

@@ -1,0 +1,189 @@
+#include "package.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/io.h"
+#include "../workspace/process.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <linux/fs.h>
+
+#define KERNEL_PREFIX "linux-image-"
+
+/* --- the kept copy ----------------------------------------------------------- */
+
+static int kept_path(const struct paths *paths, const char *name, char out[PATH_MAX + 128]) {
+    if (strchr(name, '/') || name[0] == '.')
+        return -EINVAL;
+    (void) snprintf(out, PATH_MAX + 128, "%s/kernels/%.100s", paths->cache, name);
+    return 0;
+}
+
+int package_kept(const struct paths *paths, const char *name) {
+    char path[PATH_MAX + 128];
+    int r = kept_path(paths, name, path);
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
+void package_forget(const struct paths *paths, const char *name) {
+    char path[PATH_MAX + 128];
+    if (kept_path(paths, name, path) == 0)
+        (void) unlink(path);
+}
+
+static int copy_all(int from, int to) {
+    if (ioctl(to, FICLONE, from) == 0)
+        return 0;
+    for (;;) {
+        ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0);
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+/* Keeps a copy of `fd`, appearing whole under its name. A copy that cannot be kept
+ * only costs a download later: no error. */
+static void keep(const struct paths *paths, const char *name, int fd) {
+    char path[PATH_MAX + 128], fresh[PATH_MAX + 160], folder[PATH_MAX + 16];
+    (void) snprintf(folder, sizeof(folder), "%s/kernels", paths->cache);
+    if (kept_path(paths, name, path) < 0 || (mkdir(folder, 0700) < 0 && errno != EEXIST))
+        return;
+    (void) snprintf(fresh, sizeof(fresh), "%s.%d", path, (int) getpid());
+    cleanup_fd int to = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (to < 0)
+        return;
+    if (copy_all(fd, to) < 0 || rename(fresh, path) < 0)
+        (void) unlink(fresh);
+    (void) lseek(fd, 0, SEEK_SET);
+}
+
+/* --- files and folders ------------------------------------------------------- */
+
+static int open_regular(int dir, const char *path, struct err *e) {
+    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0)
+        return err_sys(e, errno, "cannot open %s", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    (void) close(fd);
+    return err_set(e, EINVAL, "%s is not a file: give a kernel package, a bzImage or a vmlinux", path);
+}
+
+static int is_kernel_name(const char *name) {
+    size_t length = strlen(name);
+    return strncmp(name, "vmlinu", 6) == 0 || strcmp(name, "bzImage") == 0 ||
+           (strncmp(name, KERNEL_PREFIX, strlen(KERNEL_PREFIX)) == 0 && length > 4 &&
+            strcmp(name + length - 4, ".deb") == 0);
+}
+
+/* The one kernel in a folder. */
+static int open_in_folder(const char *folder, struct err *e) {
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return err_sys(e, errno, "cannot read %s", folder);
+    char found[NAME_MAX + 1] = "";
+    int count = 0;
+    for (const struct dirent *d; (d = readdir(dir));) {
+        if (!is_kernel_name(d->d_name))
+            continue;
+        (void) snprintf(found, sizeof(found), "%s", d->d_name);
+        count++;
+    }
+    int r = count == 1 ? open_regular(dirfd(dir), found, e)
+                       : err_set(e, EINVAL, "%s has %s kernel in it: give the file's own path", folder,
+                                 count ? "more than one" : "no");
+    (void) closedir(dir);
+    return r;
+}
+
+/* --- packages ---------------------------------------------------------------- */
+
+static int is_package_name(const char *name) {
+    if (!isalnum((unsigned char) *name))
+        return 0;
+    for (const char *p = name; *p; p++) {
+        if (!islower((unsigned char) *p) && !isdigit((unsigned char) *p) && !strchr("+-.", *p))
+            return 0;
+    }
+    return strlen(name) < 100;
+}
+
+/* A metapackage's kernel package, from `apt-cache depends`; else the name itself. */
+static void follow(const char *name, char out[128]) {
+    const char *const argv[] = {"apt-cache", "depends", name, NULL};
+    struct process p = {.argv = argv};
+    struct process_output o;
+    (void) snprintf(out, 128, "%s", name);
+    if (process_run(&p, NULL, 0, &o, NULL) < 0)
+        return;
+    const char *at = strstr(o.out, "Depends: " KERNEL_PREFIX);
+    if (at && o.status == 0)
+        (void) snprintf(out, 128, "%.*s", (int) strcspn(at + 9, "\n"), at + 9);
+    process_output_free(&o);
+}
+
+static int download(const char *package, const char *folder, struct err *e) {
+    const char *const argv[] = {"apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, NULL};
+    struct process p = {.argv = argv, .cwd = folder};
+    struct process_output o;
+    int r = process_run(&p, NULL, 0, &o, e);
+    if (r < 0)
+        return r;
+    if (o.status != 0)
+        r = err_set(e, EIO,
+                    "cannot download the package %s: apt-get says: %s (have the administrator run `apt-get update`, "
+                    "or give a file with --from)",
+                    package, process_last_line(o.err));
+    process_output_free(&o);
+    return r;
+}
+
+static void remove_folder(const char *folder) {
+    DIR *dir = opendir(folder);
+    if (dir) {
+        for (const struct dirent *d; (d = readdir(dir));)
+            (void) unlinkat(dirfd(dir), d->d_name, 0);
+        (void) closedir(dir);
+    }
+    (void) rmdir(folder);
+}
+
+static int open_package(const struct paths *paths, const char *name, struct err *e) {
+    if (!is_package_name(name))
+        return err_set(e, ENOENT, "%s is neither a file, a folder nor a package's name: give one of those with --from",
+                       name);
+    char folder[PATH_MAX + 32], package[128];
+    (void) snprintf(folder, sizeof(folder), "%s/package.XXXXXX", paths->cache);
+    if (!mkdtemp(folder))
+        return err_sys(e, errno, "cannot make a folder in %s", paths->cache);
+    follow(name, package);
+    int r = download(package, folder, e);
+    if (r == 0)
+        r = open_in_folder(folder, e);
+    remove_folder(folder);
+    return r;
+}
+
+int package_open(const struct paths *paths, const char *name, const char *from, struct err *e) {
+    struct stat st;
+    int there = stat(from, &st) == 0;
+    int fd = !there                ? open_package(paths, from, e)
+             : S_ISDIR(st.st_mode) ? open_in_folder(from, e)
+                                   : open_regular(AT_FDCWD, from, e);
+    if (fd >= 0)
+        keep(paths, name, fd);
+    return fd;
+}

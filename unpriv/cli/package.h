@@ -1,0 +1,20 @@
+/* Kernel packages: found or downloaded, and kept in the cache folder, so that a new
+ * banger can put its own agent beside the same kernel. */
+#ifndef BANGER_CLI_PACKAGE_H
+#define BANGER_CLI_PACKAGE_H
+
+#include "../../common/err.h"
+#include "../store/paths.h"
+
+/* Opens what `from` names: a file; a folder with exactly one kernel file or package
+ * in it; else a Debian package, downloaded with apt-get (a metapackage is followed
+ * once). Keeps a copy for kernel `name`. A descriptor, or a negative errno. */
+int package_open(const struct paths *paths, const char *name, const char *from, struct err *e);
+
+/* The copy kept for kernel `name`, or a negative errno. */
+int package_kept(const struct paths *paths, const char *name);
+
+/* Forgets that copy. */
+void package_forget(const struct paths *paths, const char *name);
+
+#endif

@@ -1,0 +1,227 @@
+#include "pull.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/io.h"
+#include "../../common/json.h"
+#include "../../common/version.h"
+#include "../image/catalog.h"
+#include "../workspace/process.h"
+#include "client.h"
+#include "output.h"
+#include "package.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SPLICE_SIZE (1 << 20)
+#define LOG_LINES   5
+
+/* --- images ------------------------------------------------------------------ */
+
+struct recipe {
+    const struct catalog_image *image;
+    char log[PATH_MAX + 128];
+    atomic_llong bytes; /* piped so far; read by nobody but tests and messages */
+};
+
+/* Moves the recipe's output into the pipe until its end. -EPIPE: the daemon went
+ * away; -EINTR: a signal asked us to end. */
+static int pump(int from, int to, atomic_llong *bytes) {
+    for (;;) {
+        struct pollfd p[2] = {{.fd = from, .events = POLLIN}, {.fd = to, .events = 0}};
+        if (poll(p, 2, 100) < 0 && errno != EINTR)
+            return -errno;
+        if (p[1].revents & POLLERR)
+            return -EPIPE;
+        if (signals_ending())
+            return -EINTR;
+        if (!p[0].revents)
+            continue;
+        ssize_t n = splice(from, NULL, to, NULL, SPLICE_SIZE, SPLICE_F_MOVE);
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (n > 0)
+            (void) atomic_fetch_add(bytes, n);
+    }
+}
+
+/* The last lines of a log file on stderr: they say what went wrong. */
+static void show_end(const char *path) {
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[2048];
+    off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    off_t from = size > (off_t) sizeof(text) - 1 ? size - (off_t) sizeof(text) + 1 : 0;
+    ssize_t n = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, from);
+    if (n <= 0)
+        return;
+    text[n] = 0;
+    char *lines[LOG_LINES];
+    int count = 0;
+    for (; count < LOG_LINES && *text; count++) {
+        lines[count] = process_last_line(text);
+        if (lines[count] == text) {
+            count++;
+            break;
+        }
+        lines[count][-1] = 0;
+    }
+    while (count-- > 0) {
+        text_sanitize(lines[count]);
+        (void) fprintf(stderr, "  | %s\n", lines[count]);
+    }
+}
+
+/* Ends a recipe's process group: asked first, since what it has mounted or made is
+ * its own to remove. */
+static int end_group(pid_t group) {
+    (void) kill(-group, SIGTERM);
+    int status = process_wait(group);
+    (void) kill(-group, SIGKILL);
+    return status;
+}
+
+/* The feed: runs the recipe. Its output goes into the pipe, its words into the log. */
+static int run_recipe(int to, void *arg, struct err *e) {
+    struct recipe *recipe = arg;
+    char program[PATH_MAX];
+    (void) snprintf(program, sizeof(program), "%s/%s", BANGER_DATADIR, recipe->image->recipe);
+    const char *const argv[] = {program, recipe->image->argument, NULL};
+    cleanup_fd int log = open(recipe->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int ends[2];
+    if (log < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(e, errno, "cannot write %s", recipe->log);
+    cleanup_fd int from = ends[0];
+    (void) fcntl(from, F_SETPIPE_SZ, SPLICE_SIZE);
+    struct process p = {.argv = argv, .in = -1, .out = ends[1], .err = log, .own_group = 1};
+    pid_t pid = 0;
+    int r = process_start(&p, &pid, e);
+    (void) close(ends[1]);
+    if (r < 0)
+        return r;
+    r = pump(from, to, &recipe->bytes);
+    int status = r < 0 ? end_group(pid) : process_wait(pid);
+    if (r < 0)
+        return r == -EPIPE ? r : err_sys(e, -r, "the recipe of image %s was cut off", recipe->image->name);
+    if (status == 0)
+        return 0;
+    show_end(recipe->log);
+    return err_set(e, EIO, "the recipe of image %s failed with status %d: its output is in %s", recipe->image->name,
+                   status, recipe->log);
+}
+
+static int log_path(const char *name, char out[PATH_MAX + 128], struct err *e) {
+    const struct paths *paths = client_paths(e);
+    if (!paths)
+        return -e->code;
+    (void) snprintf(out, PATH_MAX + 128, "%s/log", paths->cache);
+    if (mkdir(out, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, errno, "cannot make %s", out);
+    (void) snprintf(out, PATH_MAX + 128, "%s/log/image-%.50s.log", paths->cache, name);
+    return 0;
+}
+
+int pull_image(const char *name, int64_t size, struct progress *p, struct err *e) {
+    const struct catalog_image *image = catalog_image(name);
+    if (!image)
+        return err_set(e, ENOENT,
+                       "no image is named %s, here or in the catalog: `banger image list --available` shows both",
+                       name);
+    struct recipe recipe = {.image = image};
+    struct feed feed;
+    int r = log_path(name, recipe.log, e);
+    if (r < 0)
+        return r;
+    (void) signals_open();
+    int from = feed_start(&feed, run_recipe, &recipe, e);
+    if (from < 0)
+        return from;
+    cJSON *args = client_named(name);
+    (void) cJSON_AddStringToObject(args, "kind", image->kind);
+    (void) cJSON_AddStringToObject(args, "source", name);
+    (void) cJSON_AddNumberToObject(args, "size", (double) size);
+    struct client_call call = {
+        .op = "image.import", .args = args, .fds = {from}, .fd_count = 1, .feed = &feed, .progress = p};
+    if (p)
+        progress_update(p, "image", image->text, 0, 0);
+    return client_request(&call, NULL, e);
+}
+
+/* --- kernels ----------------------------------------------------------------- */
+
+/* kernel.import of the open file `fd` (taken). */
+static int import_kernel(const char *name, const char *source, int fd, int replace, struct progress *p, struct err *e) {
+    static const char agent_path[] = BANGER_LIBEXECDIR "/banger-agent";
+    int agent = open(agent_path, O_RDONLY | O_CLOEXEC);
+    if (agent < 0) {
+        (void) close(fd);
+        return err_sys(e, errno, "cannot open %s (install banger with `make install`)", agent_path);
+    }
+    cJSON *args = client_named(name);
+    (void) cJSON_AddStringToObject(args, "source", source);
+    (void) cJSON_AddBoolToObject(args, "replace", replace);
+    struct client_call call = {.op = "kernel.import", .args = args, .fds = {fd, agent}, .fd_count = 2, .progress = p};
+    return client_request(&call, NULL, e);
+}
+
+int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e) {
+    const struct paths *paths = client_paths(e);
+    if (!paths)
+        return -e->code;
+    if (p)
+        progress_update(p, "kernel", from, 0, 0);
+    int fd = package_open(paths, name, from, e);
+    return fd < 0 ? fd : import_kernel(name, from, fd, replace, p, e);
+}
+
+int pull_kernel(const char *name, int replace, struct progress *p, struct err *e) {
+    const struct catalog_kernel *kernel = catalog_kernel(name);
+    if (!kernel)
+        return err_set(e, ENOENT,
+                       "no kernel is named %s, here or in the catalog: `banger kernel list --available` shows both",
+                       name);
+    return pull_kernel_from(name, kernel->package, replace, p, e);
+}
+
+/* A kernel whose initramfs holds an agent of another build is made again from the
+ * kept package; where that is gone, from the catalog. */
+static int refresh_kernel(const char *name, const cJSON *record, struct progress *p, struct err *e) {
+    const struct paths *paths = client_paths(e);
+    if (!paths)
+        return -e->code;
+    int fd = package_kept(paths, name);
+    if (fd >= 0)
+        return import_kernel(name, output_member(record, "source"), fd, 1, p, e);
+    if (catalog_kernel(name))
+        return pull_kernel(name, 1, p, e);
+    if (p)
+        progress_warn(p, "the kernel holds the agent of another banger: import it again with `banger kernel import`");
+    return 0;
+}
+
+/* --- both -------------------------------------------------------------------- */
+
+int pull_needed(const char *image, const char *kernel, struct progress *p, struct err *e) {
+    cJSON *record = NULL;
+    int r = client_simple("image.show", client_named(image), &record, e);
+    cJSON_Delete(record);
+    if (r == -ENOENT && catalog_image(image))
+        r = pull_image(image, 0, p, e);
+    if (r < 0)
+        return r;
+    record = NULL;
+    r = client_simple("kernel.show", client_named(kernel), &record, e);
+    if (r == -ENOENT && catalog_kernel(kernel))
+        r = pull_kernel(kernel, 0, p, e);
+    else if (r == 0 && strcmp(output_member(record, "agent"), BANGER_STAMP) != 0)
+        r = refresh_kernel(kernel, record, p, e);
+    cJSON_Delete(record);
+    return r;
+}

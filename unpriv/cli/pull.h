@@ -1,0 +1,24 @@
+/* Getting images and kernels: catalog entries made by recipes and packages of the
+ * host's distribution, handed to the daemon as descriptors. */
+#ifndef BANGER_CLI_PULL_H
+#define BANGER_CLI_PULL_H
+
+#include "../../common/err.h"
+#include "progress.h"
+
+#include <stdint.h>
+
+/* Runs the catalog's recipe for `name` into image.import. */
+int pull_image(const char *name, int64_t size, struct progress *p, struct err *e);
+
+/* Downloads the package of the catalog's kernel and imports it. */
+int pull_kernel(const char *name, int replace, struct progress *p, struct err *e);
+
+/* kernel.import of `from`: a file, a folder with one kernel in it, or a package's name. */
+int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e);
+
+/* Makes sure that the daemon has them: pulls what the catalog has, and imports a
+ * kernel again whose agent is of another build than this program. */
+int pull_needed(const char *image, const char *kernel, struct progress *p, struct err *e);
+
+#endif

@@ -1,0 +1,228 @@
+#include "run.h"
+
+#include "../../common/cleanup.h"
+#include "../image/catalog.h"
+#include "../workspace/workspace.h"
+#include "client.h"
+#include "key.h"
+#include "output.h"
+#include "pull.h"
+#include "session.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One `vm run` or `vm create`. */
+struct launch {
+    const struct invocation *in;
+    const char *image, *kernel;
+    struct progress progress;
+    struct workspace workspace;
+    int has_workspace;
+    char key[KEY_TEXT_MAX];
+    struct feed feed;
+    struct session session;
+    struct err error;
+};
+
+static int64_t vcpus_of(const struct launch *l) {
+    return options_number(l->in, OPT_VCPU, options_default_vcpus());
+}
+static int64_t memory_of(const struct launch *l) {
+    return options_number(l->in, OPT_MEMORY, options_default_memory());
+}
+static int64_t disk_of(const struct launch *l) {
+    return options_number(l->in, OPT_DISK_SIZE, OPTIONS_DEFAULT_DISK);
+}
+
+static void print_spec(struct launch *l) {
+    char disk[32];
+    output_size(disk_of(l), disk);
+    progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk", (long long) vcpus_of(l),
+                  (long long) memory_of(l), disk);
+}
+
+/* The arguments of vm.create, which vm.run shares. */
+static cJSON *machine_arguments(const struct launch *l) {
+    cJSON *args = cJSON_CreateObject();
+    const char *name = options_text(l->in, OPT_NAME, NULL);
+    if (name)
+        (void) cJSON_AddStringToObject(args, "name", name);
+    (void) cJSON_AddStringToObject(args, "image", l->image);
+    (void) cJSON_AddStringToObject(args, "kernel", l->kernel);
+    (void) cJSON_AddNumberToObject(args, "vcpus", (double) vcpus_of(l));
+    (void) cJSON_AddNumberToObject(args, "memory_mib", (double) memory_of(l));
+    (void) cJSON_AddNumberToObject(args, "disk", (double) disk_of(l));
+    (void) cJSON_AddStringToObject(args, "egress", options_given(l->in, OPT_NAT) ? "nat" : "none");
+    (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
+    if (l->has_workspace) {
+        (void) cJSON_AddStringToObject(args, "workspace", WORKSPACE_GUEST_PATH);
+        (void) cJSON_AddStringToObject(args, "source", l->workspace.repo.top);
+        (void) cJSON_AddStringToObject(args, "head", l->workspace.head);
+    }
+    return args;
+}
+
+/* --- the workspace ----------------------------------------------------------- */
+
+static int workspace_of(struct launch *l, struct workspace_options *options) {
+    const struct paths *paths = client_paths(&l->error);
+    if (!paths)
+        return -l->error.code;
+    *options = (struct workspace_options){.path = l->in->arguments[0],
+                                          .branch = options_text(l->in, OPT_BRANCH, NULL),
+                                          .from = options_text(l->in, OPT_FROM, NULL),
+                                          .include_untracked = options_given(l->in, OPT_INCLUDE_UNTRACKED),
+                                          .cache = paths->cache};
+    return workspace_open(options, &l->workspace, &l->error);
+}
+
+static void say_left_out(struct launch *l) {
+    const struct workspace *w = &l->workspace;
+    if (w->untracked > 0)
+        progress_line(&l->progress, "%zu untracked file%s left out: --include-untracked takes %s along", w->untracked,
+                      w->untracked == 1 ? " is" : "s are", w->untracked == 1 ? "it" : "them");
+    if (w->other_commit)
+        progress_line(&l->progress, "the files are those of %.12s: what is not committed stays here", w->head);
+}
+
+static void print_path(const char *path, void *arg) {
+    (void) arg;
+    (void) puts(path);
+}
+
+static int dry_run(struct launch *l) {
+    progress_line(&l->progress, "mode: shallow git metadata and the files below, to %s", WORKSPACE_GUEST_PATH);
+    workspace_each(&l->workspace, print_path, NULL);
+    return 0;
+}
+
+static int write_stream(int fd, void *arg, struct err *e) {
+    const struct launch *l = arg;
+    return workspace_write_tar(l->has_workspace ? &l->workspace : NULL, l->key, fd, e);
+}
+
+/* --- the request ------------------------------------------------------------- */
+
+/* What has to be there before: key, images, the workspace's metadata. */
+static int prepare(struct launch *l, const struct workspace_options *options) {
+    const struct paths *paths = client_paths(&l->error);
+    if (!paths)
+        return -l->error.code;
+    int r = key_public(paths, l->key, &l->error);
+    if (r == 0)
+        r = pull_needed(l->image, l->kernel, &l->progress, &l->error);
+    if (r == 0 && l->has_workspace)
+        r = workspace_prepare(options, &l->workspace, &l->error);
+    return r;
+}
+
+/* Sends `call` with the stream attached. */
+static int request(struct launch *l, struct client_call *call, cJSON **result) {
+    int from = feed_start(&l->feed, write_stream, l, &l->error);
+    if (from < 0) {
+        cJSON_Delete(call->args);
+        return from;
+    }
+    call->fds[0] = from;
+    call->fd_count = 1;
+    call->feed = &l->feed;
+    call->progress = &l->progress;
+    return client_request(call, result, &l->error);
+}
+
+static void print_ways_in(const struct launch *l, const cJSON *vm) {
+    const char *name = output_member(vm, "name");
+    if (options_given(l->in, OPT_JSON)) {
+        output_json(cJSON_Duplicate(vm, 1));
+    } else if (options_given(l->in, OPT_QUIET)) {
+        (void) puts(name);
+    } else if (options_given(l->in, OPT_NO_START)) {
+        (void) printf("%s is made; start it with `banger vm start %s`\n", name, name);
+    } else {
+        (void) printf("%s is running at %s\nshell:  banger vm exec %s\nremove: banger vm delete %s\n", name,
+                      output_member(vm, "address"), name, name);
+    }
+}
+
+/* vm.create, for `vm create` and `vm run --detach`. */
+static int create(struct launch *l) {
+    struct client_call call = {.op = "vm.create", .args = machine_arguments(l)};
+    cJSON *vm = NULL;
+    int r = request(l, &call, &vm);
+    if (r < 0)
+        return session_failed(r, &l->error);
+    print_ways_in(l, vm);
+    cJSON_Delete(vm);
+    return 0;
+}
+
+static int run(struct launch *l) {
+    cJSON *args = machine_arguments(l);
+    l->session.progress = &l->progress;
+    session_arguments(&l->session, l->in, l->has_workspace ? WORKSPACE_GUEST_PATH : "", args);
+    (void) cJSON_AddBoolToObject(args, "remove", options_given(l->in, OPT_RM));
+    struct client_call call = {.op = "vm.run", .args = args, .event = session_event, .arg = &l->session};
+    cJSON *result = NULL;
+    int r = request(l, &call, &result);
+    int status = session_status(&l->session, r, result, &l->error);
+    cJSON_Delete(result);
+    if (l->session.name[0] && l->in->after_count == 0 && !options_given(l->in, OPT_RM))
+        progress_line(&l->progress,
+                      "%s goes on running: `banger vm exec %s` comes back, `banger vm delete %s` removes it",
+                      l->session.name, l->session.name, l->session.name);
+    return status;
+}
+
+static void open_launch(struct launch *l, const struct invocation *in) {
+    memset(l, 0, sizeof(*l));
+    l->in = in;
+    l->image = options_text(in, OPT_IMAGE, CATALOG_DEFAULT_IMAGE);
+    const struct catalog_image *entry = catalog_image(l->image);
+    l->kernel = options_text(in, OPT_KERNEL, entry ? entry->kernel : CATALOG_DEFAULT_KERNEL);
+    progress_open(&l->progress, stderr, options_given(in, OPT_QUIET));
+}
+
+static int finish(struct launch *l, int r, int own) {
+    progress_finish(&l->progress, 1);
+    int failed = session_failed(r, &l->error);
+    return failed == EXIT_OWN ? own : failed;
+}
+
+/* Everything up to the request; 1: done already (dry run). */
+static int begin(struct launch *l) {
+    struct workspace_options options;
+    l->has_workspace = l->in->argument_count > 0;
+    int r = l->has_workspace ? workspace_of(l, &options) : 0;
+    if (r < 0)
+        return r;
+    say_left_out(l);
+    if (options_given(l->in, OPT_DRY_RUN))
+        return dry_run(l) < 0 ? -EIO : 1;
+    print_spec(l);
+    (void) signals_open(); /* from here on an interrupt must not leave the scratch folder behind */
+    r = prepare(l, &options);
+    for (int number; r == 0 && (number = signals_next());)
+        signals_note(number);
+    return r == 0 && signals_ending() ? -EINTR : r;
+}
+
+int command_run(const struct invocation *in) {
+    cleanup_free struct launch *l = malloc(sizeof(*l));
+    if (!l)
+        return EXIT_RUN;
+    open_launch(l, in);
+    int r = begin(l), status = 0;
+    int detach = options_given(in, OPT_DETACH);
+    if (r < 0)
+        status = finish(l, r, detach ? EXIT_OWN : EXIT_RUN);
+    else if (r == 0)
+        status = detach ? create(l) : run(l);
+    workspace_close(&l->workspace);
+    return status;
+}
+
+int command_create(const struct invocation *in) {
+    return command_run(in);
+}

@@ -1,0 +1,16 @@
+/* The commands that look at VMs or change their state. */
+#ifndef BANGER_CLI_VM_H
+#define BANGER_CLI_VM_H
+
+#include "options.h"
+
+int command_list(const struct invocation *in);
+int command_show(const struct invocation *in);
+int command_start(const struct invocation *in);
+int command_stop(const struct invocation *in);
+int command_kill(const struct invocation *in);
+int command_delete(const struct invocation *in);
+int command_logs(const struct invocation *in);
+int command_ssh(const struct invocation *in);
+
+#endif
