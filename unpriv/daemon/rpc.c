@@ -83,10 +83,10 @@ int rpc_event(const struct rpc *rpc, const char *name, cJSON *extra, int fd) {
     return send_line(rpc, line, 0, &fd, fd >= 0 ? 1 : 0);
 }
 
-/* A client that has only shut down its sending side is still there: POLLHUP needs both. */
+/* A client that shuts down its sending side has cancelled too: so it can wait until the work is undone. */
 int rpc_gone(const struct rpc *rpc) {
-    struct pollfd p = {.fd = rpc->sock};
-    return atomic_load(&stopping) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)));
+    struct pollfd p = {.fd = rpc->sock, .events = POLLRDHUP};
+    return atomic_load(&stopping) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)));
 }
 
 /* --- one request ---------------------------------------------------------------- */
