@@ -53,7 +53,7 @@ static void resolve_name(char *out, size_t size) {
     { OPT_HELP, NULL, 0, OPTION_FLAG, NULL, NULL, NULL }
 #define MACHINE_OPTIONS                                                                                                \
     {OPT_NAME, "name", 'n', OPTION_NAME, "NAME", "the VM's name", resolve_name},                                       \
-        {OPT_IMAGE, "image", 'i', OPTION_TEXT, "IMAGE", "what it runs; pulled when missing", resolve_image},           \
+        {OPT_IMAGE, "image", 0, OPTION_TEXT, "IMAGE", "what it runs; pulled when missing", resolve_image},             \
         {OPT_KERNEL, "kernel", 0, OPTION_TEXT, "KERNEL", "its kernel; pulled when missing", resolve_kernel},           \
         {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "virtual processors", resolve_vcpus},                                 \
         {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "memory: 2G, 2GiB, or plain MiB", resolve_memory},          \
@@ -78,7 +78,7 @@ static const struct option run_options[] = {
      NULL},
     {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "list the workspace's files and make nothing", NULL},
     COMMAND_OPTIONS,
-    {OPT_INTERACTIVE, "interactive", 0, OPTION_FLAG, NULL, "accepted; input is always forwarded", NULL},
+    {OPT_INTERACTIVE, "interactive", 'i', OPTION_FLAG, NULL, "accepted; input is always forwarded", NULL},
     {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "with --detach: print the VM as JSON", NULL},
     QUIET_OPTION,
     HELP_OPTION,
