@@ -331,6 +331,7 @@ void jail_answer_spawn(const struct wire_request *request, const int *fds, const
     (void) close(ends[0]);
     if (report.step != 0) {
         (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        (void) io_wait(pidfd, POLLIN, 1000); /* it holds the caller's descriptors, and a lock, until it is gone */
         (void) close(pidfd);
         helper_failed(reply, report.step, report.error);
         return;

@@ -149,7 +149,7 @@ int main(int argc, char **argv) {
         exec_vmm(vector, to_console, to_log, &before);
     (void) close(to_console);
     (void) close(to_log);
-    for (int role = SPAWN_JAIL; role < SPAWN_FDS; role++)
+    for (int role = SPAWN_ROOT; role < SPAWN_FDS; role++) /* the VMM's alone */
         (void) close(SPAWN_FD_NUMBER(role));
     r = confine_init();
     if (r)

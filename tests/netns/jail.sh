@@ -1,0 +1,34 @@
+#!/bin/bash
+# VMM_SPAWN through the installed helper, up to a real guest: jail_main.c.
+#   tests/world.sh tests/netns/jail.sh
+# JAIL_KERNEL: a folder that guest/make.sh filled (default: build/jail-guest).
+set -u
+cd "$(dirname "$0")/../.."
+: "${WORLD:?run it inside tests/world.sh}"
+guest=${JAIL_KERNEL:-build/jail-guest}
+account=jailtest
+
+if ! tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then
+    cat build/jail-guest.log
+    echo "not ok jail: cannot make its guest"
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+fi
+make -s build/common.a || exit 1
+flags="-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -DBANGER_LIBEXECDIR=\"/usr/local/libexec/banger\""
+# shellcheck disable=SC2086
+gcc $flags -static -s -o /usr/local/libexec/banger/jail-probe tests/netns/guest/jail_probe.c || exit 1
+# shellcheck disable=SC2086
+gcc $flags -o "$WORLD/jail-test" tests/netns/jail_*.c unpriv/vmm/qemu.c unpriv/vmm/qmp.c unpriv/vmm/args.c \
+    unpriv/vmm/tsc.c build/common.a -lcjson -lpthread || exit 1
+
+id "$account" >/dev/null 2>&1 || useradd --no-create-home --uid 1717 --groups banger "$account"
+echo "vmm probe /usr/local/libexec/banger/jail-probe /usr /usr/local" >> /etc/banger/policy.conf
+folder=$WORLD/jail
+mkdir -p "$folder"
+cp "$guest/vmlinux" "$guest/initrd" "$folder/"
+chown -R "$account": "$folder"
+"$WORLD/jail-test" "$(id -u "$account")" "$(id -g "$account")" "$folder" "$folder/vmlinux" "$folder/initrd"
+status=$?
+userdel "$account" 2>/dev/null
+exit $status

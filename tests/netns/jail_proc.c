@@ -1,0 +1,190 @@
+#include "jail_world.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINKS_MAX 64
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Names of a folder, sorted, with a blank after each. */
+static const char *names_of(const char *path) {
+    static char text[4096];
+    char *names[256];
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) && count < 256) {
+        if (entry->d_name[0] != '.')
+            names[count++] = strdup(entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    qsort(names, count, sizeof(*names), by_name);
+    text[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        strncat(text, names[i], sizeof(text) - strlen(text) - 2);
+        strcat(text, " ");
+        free(names[i]);
+    }
+    return text;
+}
+
+static void status_line(const char *who, pid_t pid, const char *key, const char *wanted) {
+    char path[64], line[256], name[128], got[128] = "missing";
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        size_t length = strlen(key);
+        if (strncmp(line, key, length) == 0 && line[length] == ':')
+            sscanf(line + length + 1, " %127[^\n]", got);
+    }
+    if (f)
+        fclose(f);
+    snprintf(name, sizeof(name), "%s: %s is %s", who, key, wanted);
+    check(strcmp(got, wanted) == 0, name, "it is %s", got);
+}
+
+static void namespaces(const char *who, pid_t pid) {
+    static const char *const kinds[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
+    for (size_t i = 0; i < 6; i++) {
+        char path[64], here[64] = "", there[64] = "", name[64];
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
+        (void) !readlink(path, here, sizeof(here) - 1);
+        snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, kinds[i]);
+        (void) !readlink(path, there, sizeof(there) - 1);
+        snprintf(name, sizeof(name), "%s: own %s namespace", who, kinds[i]);
+        check(*here && *there && strcmp(here, there) != 0, name, "%s and %s", here, there);
+    }
+}
+
+/* Where descriptor `fd` leads. */
+static const char *link_of(pid_t pid, const char *fd, char out[256]) {
+    char path[300];
+    snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, fd);
+    ssize_t n = readlink(path, out, 255);
+    out[n > 0 ? n : 0] = '\0';
+    return out;
+}
+
+/* banger-jail: /dev/null three times, its three files, a signalfd and two pipes. */
+static void jail_descriptors(pid_t pid) {
+    char path[64], link[256], seen[4096] = "";
+    static const char *const wanted[] = {"/log", "/status", "/console"};
+    int found[3] = {0}, null = 0, pipes = 0, signals = 0, other = 0;
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    char *names = strdup(names_of(path)), *state = NULL;
+    for (char *fd = strtok_r(names, " ", &state); fd; fd = strtok_r(NULL, " ", &state)) {
+        size_t length = strlen(link_of(pid, fd, link));
+        snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s=%s ", fd, link);
+        int known = 0;
+        for (size_t i = 0; i < 3; i++) {
+            size_t tail = strlen(wanted[i]);
+            known |= found[i] +=
+                length > tail && strcmp(link + length - tail, wanted[i]) == 0 && atoi(fd) == (int) i + 4;
+        }
+        if (strcmp(link, "/dev/null") == 0)
+            null++;
+        else if (strncmp(link, "pipe:", 5) == 0)
+            pipes++;
+        else if (strstr(link, "signalfd"))
+            signals++;
+        else
+            other += !(atoi(fd) >= 4 && atoi(fd) <= 6 && known);
+    }
+    free(names);
+    check(null == 3 && pipes == 2 && signals == 1 && other == 0 && found[0] && found[1] && found[2],
+          "jail: holds its log, status, console and nothing more", "it holds %s", seen);
+}
+
+/* The VMM: the declared numbers, and what it opened itself in its jail. */
+static void vmm_descriptors(pid_t pid) {
+    char path[64], link[256], bad[4096] = "";
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    char *names = strdup(names_of(path)), *state = NULL;
+    int declared = 0;
+    for (char *fd = strtok_r(names, " ", &state); fd; fd = strtok_r(NULL, " ", &state)) {
+        int number = atoi(fd);
+        link_of(pid, fd, link);
+        int is_declared = number < 3 || (number >= SPAWN_FD_NUMBER(SPAWN_ROOT) && number <= SPAWN_FD_NUMBER(SPAWN_TAP));
+        declared += is_declared;
+        int own = strncmp(link, "anon_inode:", 11) == 0 || strncmp(link, "socket:", 7) == 0 ||
+                  strcmp(link, "/dev/urandom") == 0 || strstr(link, "/root.img") || strstr(link, "/work.img");
+        if (!is_declared && !own)
+            snprintf(bad + strlen(bad), sizeof(bad) - strlen(bad), "%s=%s ", fd, link);
+    }
+    free(names);
+    check(declared == 3 + 5 && !*bad, "vmm: holds what was declared and nothing of the jail's", "%d declared; also %s",
+          declared, bad);
+}
+
+/* Each mount of the jail, and the flags it must have. */
+static void mounts(pid_t pid) {
+    static const struct {
+        const char *at, *flags[4];
+    } wanted[] = {
+        {"/", {"ro", "nosuid", "noexec"}},      {"/banger-jail", {"ro", "nosuid", "nodev"}},
+        {"/usr", {"ro", "nosuid", "nodev"}},    {"/vm", {"rw", "nosuid", "nodev", "noexec"}},
+        {"/kernel", {"ro", "nodev", "noexec"}}, {"/initrd", {"ro", "nodev", "noexec"}},
+    };
+    const size_t most = sizeof(wanted) / sizeof(wanted[0]);
+    char path[64], line[4096], at[1024], flags[256];
+    size_t count = 0, good = 0;
+    snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        count++;
+        if (sscanf(line, "%*d %*d %*s %*s %1023s %255s", at, flags) != 2)
+            continue;
+        strcat(flags, ",");
+        for (size_t i = 0; i < most; i++) {
+            int all = strcmp(at, wanted[i].at) == 0;
+            for (size_t j = 0; j < 4 && wanted[i].flags[j]; j++) {
+                char flag[16];
+                snprintf(flag, sizeof(flag), "%s,", wanted[i].flags[j]);
+                all = all && strstr(flags, flag);
+            }
+            good += (size_t) all;
+        }
+    }
+    if (f)
+        fclose(f);
+    check(count == most && good == most, "jail: exactly its mounts, with the right flags", "%zu mounts, %zu right",
+          count, good);
+}
+
+void check_jail(const struct vm *vm) {
+    char path[64], uid[64];
+    as_root();
+    pid_t vmm = child_of(vm->pid);
+    const struct {
+        const char *who;
+        pid_t pid;
+    } both[] = {{"jail", vm->pid}, {"vmm", vmm}};
+    snprintf(uid, sizeof(uid), "%u\t%u\t%u\t%u", world.uid, world.uid, world.uid, world.uid);
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const none[] = {"CapInh", "CapPrm", "CapEff", "CapAmb"};
+        for (size_t j = 0; j < 4; j++)
+            status_line(both[i].who, both[i].pid, none[j], "0000000000000000");
+        status_line(both[i].who, both[i].pid, "NoNewPrivs", "1");
+        status_line(both[i].who, both[i].pid, "Seccomp", "2");
+        status_line(both[i].who, both[i].pid, "Uid", uid);
+        namespaces(both[i].who, both[i].pid);
+    }
+    jail_descriptors(vm->pid);
+    vmm_descriptors(vmm);
+    mounts(vm->pid);
+    snprintf(path, sizeof(path), "/proc/%d/root", vm->pid);
+    const char *names = names_of(path);
+    check(strcmp(names, "banger-jail bin dev initrd kernel lib lib64 sbin usr vm ") == 0,
+          "jail: its root has no /proc and nothing of the host", "it has %s", names);
+    snprintf(path, sizeof(path), "/proc/%d/root/dev", vm->pid);
+    names = names_of(path);
+    check(strcmp(names, "kvm null urandom ") == 0, "jail: three device nodes", "it has %s", names);
+    as_account();
+}

@@ -1,0 +1,62 @@
+/* What the jail test's parts share: the account, its helper, one VM's descriptors. */
+#ifndef BANGER_TESTS_JAIL_WORLD_H
+#define BANGER_TESTS_JAIL_WORLD_H
+
+#include "../../common/wire.h"
+
+#include <sys/types.h>
+
+/* The program runs as root and does what an engine does with the account as its
+ * effective uid; root is for looking into /proc. */
+struct world {
+    uid_t uid;
+    gid_t gid;
+    const char *folder; /* the account's, on disk */
+    const char *kernel, *initrd;
+    pid_t helper;
+    int workers[WIRE_WORKERS];
+};
+extern struct world world;
+
+struct vm {
+    uint32_t slot;
+    int fds[SPAWN_FDS];
+    int pidfd, pid;
+};
+
+void ok(const char *name);
+void not_ok(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* ok when `good`, else not_ok with the text. */
+void check(int good, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void skip(const char *name, const char *why);
+int summary(void);
+
+void as_account(void);
+void as_root(void);
+
+void helper_start(void);
+void helper_kill(void);
+/* One request; the reply's descriptor or -1. -1 in verdict: the worker is gone. */
+int ask(enum wire_worker worker, const struct wire_request *request, const int *fds, struct wire_reply *reply);
+
+/* Makes the VM's files, sockets and tap. Ends the program when it cannot. */
+void vm_prepare(struct vm *vm, uint32_t slot);
+/* VMM_SPAWN of the policy's VMM number `kind`; closes the status descriptor afterwards. */
+void vm_spawn(struct vm *vm, uint32_t kind, struct wire_reply *reply);
+/* Kills what lives, takes the tap down, closes everything. */
+void vm_end(struct vm *vm);
+/* Waits for the end; the status file's wait status, or -1 (still alive, or no status). */
+int vm_wait(const struct vm *vm, int timeout_ms);
+/* The content of the VM's file ("console", "log"), NUL-terminated, static. */
+const char *vm_read(const struct vm *vm, const char *name);
+/* 1 when `text` comes to be in the file within the time. */
+int vm_shows(const struct vm *vm, const char *name, const char *text, int timeout_ms);
+/* 1: somebody holds the status file's lock. */
+int vm_locked(const struct vm *vm);
+/* The first child of a process, or -1. */
+pid_t child_of(pid_t pid);
+
+/* jail_proc.c: what can be seen of a jail from outside. */
+void check_jail(const struct vm *vm);
+
+#endif
