@@ -19,13 +19,26 @@ struct tar {
     struct archive *archive;
     struct archive_entry *entry;
     char *buffer;
+    int fd;
+    int failed;            /* negative errno of the first write that failed, or of what was given up */
     char folder[PATH_MAX]; /* last one whose entry, and those above it, are written */
 };
 
+/* libarchive never sees a write fail: it would forget to free its buffer (3.6.2). */
+static la_ssize_t write_out(struct archive *archive, void *arg, const void *data, size_t size) {
+    (void) archive;
+    struct tar *t = arg;
+    if (t->failed == 0)
+        t->failed = io_write(t->fd, data, size);
+    return (la_ssize_t) size;
+}
+
 static int archive_failed(struct tar *t, struct err *e) {
-    int code = archive_errno(t->archive);
-    if (code == EPIPE)
+    if (t->failed == -EPIPE)
         return -EPIPE;
+    if (t->failed < 0)
+        return err_sys(e, -t->failed, "cannot write the workspace");
+    int code = archive_errno(t->archive);
     return err_set(e, code > 0 ? code : EIO, "cannot write the workspace: %s", archive_error_string(t->archive));
 }
 
@@ -41,7 +54,8 @@ static int put_header(struct tar *t, const char *name, mode_t mode, off_t size, 
     archive_entry_set_gid(t->entry, 0);
     if (link)
         archive_entry_set_symlink(t->entry, link);
-    return archive_write_header(t->archive, t->entry) < ARCHIVE_WARN ? archive_failed(t, e) : 0;
+    int r = archive_write_header(t->archive, t->entry);
+    return r < ARCHIVE_WARN || t->failed < 0 ? archive_failed(t, e) : 0;
 }
 
 /* The folders above `name` (in the stream), where not written yet. Sorted lists
@@ -92,7 +106,7 @@ static int put_content(struct tar *t, const char *path, int fd, off_t size, stru
             return err_sys(e, (int) -n, "cannot read %s", path);
         if ((size_t) n < want)
             return err_set(e, EAGAIN, "%s became shorter while it was read: run the command again", path);
-        if (archive_write_data(t->archive, t->buffer, want) < 0)
+        if (archive_write_data(t->archive, t->buffer, want) < 0 || t->failed < 0)
             return archive_failed(t, e);
         size -= n;
     }
@@ -188,29 +202,33 @@ static int put_key(struct tar *t, const char *key, struct err *e) {
     return r == 0 ? put_text(t, ".ssh/authorized_keys", 0600, key, e) : r;
 }
 
+static int open_archive(struct tar *t, struct err *e) {
+    t->archive = archive_write_new();
+    t->entry = archive_entry_new();
+    if (!t->archive || !t->entry)
+        return err_set(e, ENOMEM, "not enough memory for the workspace");
+    (void) archive_write_set_format_pax_restricted(t->archive);
+    (void) archive_write_set_options(t->archive, "pax:hdrcharset=BINARY");
+    (void) archive_write_set_bytes_per_block(t->archive, BUFFER_SIZE);
+    (void) archive_write_set_bytes_in_last_block(t->archive, 1);
+    return archive_write_open(t->archive, t, NULL, write_out, NULL) == ARCHIVE_OK ? 0 : archive_failed(t, e);
+}
+
 int workspace_write_tar(const struct workspace *w, const char *key, int fd, struct err *e) {
     cleanup_free struct tar *t = calloc(1, sizeof(*t));
     cleanup_free char *buffer = malloc(BUFFER_SIZE);
     if (!t || !buffer)
         return err_set(e, ENOMEM, "not enough memory for the workspace");
     t->buffer = buffer;
-    t->archive = archive_write_new();
-    t->entry = archive_entry_new();
-    int r = -ENOMEM;
-    if (t->archive && t->entry) {
-        (void) archive_write_set_format_pax_restricted(t->archive);
-        (void) archive_write_set_options(t->archive, "pax:hdrcharset=BINARY");
-        (void) archive_write_set_bytes_in_last_block(t->archive, 1);
-        r = archive_write_open_fd(t->archive, fd) == ARCHIVE_OK ? 0 : archive_failed(t, e);
-    }
+    t->fd = fd;
+    int r = open_archive(t, e);
     if (r == 0 && key)
         r = put_key(t, key, e);
     if (r == 0 && w)
         r = put_repository(t, w, e);
-    if (r == 0 && archive_write_close(t->archive) != ARCHIVE_OK)
+    if (r == 0 && (archive_write_close(t->archive) != ARCHIVE_OK || t->failed < 0))
         r = archive_failed(t, e);
-    if (r < 0 && t->archive)
-        (void) archive_write_fail(t->archive);
+    t->failed = r < 0 ? r : t->failed; /* what freeing would still write is dropped */
     archive_entry_free(t->entry);
     (void) archive_write_free(t->archive);
     return r;
