@@ -47,6 +47,7 @@ struct helper_worker {
     const char *name;
     uint64_t caps;           /* all it keeps permitted */
     int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
+    const char *trouble;     /* the sentence when that fails */
     helper_answer *answer;   /* of all its operations */
     int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
                               * run again, -1 for never. `ending`: the last time, the peer is gone */

@@ -37,6 +37,7 @@ static const struct helper_worker workers[WIRE_WORKERS] = {
     [WIRE_NET] = {.name = "net",
                   .caps = CAP_BIT(CAP_NET_ADMIN),
                   .init = net_init,
+                  .trouble = "its net worker cannot be set up: it needs netlink (nf_tables) and mount namespaces",
                   .answer = net_answer,
                   .idle = net_idle,
                   .calls = net_worker_calls,
@@ -45,6 +46,8 @@ static const struct helper_worker workers[WIRE_WORKERS] = {
     [WIRE_VMM] = {.name = "vmm",
                   .caps = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD),
                   .init = jail_worker_init,
+                  .trouble = "its vmm worker cannot be set up: is " BANGER_LIBEXECDIR "/banger-jail there? Run "
+                             "`make install` again",
                   .answer = jail_answer_spawn,
                   .calls = NULL, /* init sets its own: a VMM inherits it, and must not be killed for a probe */
                   .call_count = &jail_worker_call_count,
@@ -143,11 +146,13 @@ static void run_worker(enum wire_worker number, int record) __attribute__((noret
 static void run_worker(enum wire_worker number, int record) {
     const struct helper_worker *worker = &workers[number];
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init())
-        helper_die("a worker cannot be set up");
+        helper_die(worker->trouble);
     cap_limit(worker->caps);
-    struct sandbox_calls calls = {.allowed = worker->calls, .count = *worker->call_count, .kill = 1};
-    if (worker->calls && sandbox_seccomp(&calls))
-        helper_die("cannot set its seccomp filter");
+    if (worker->calls) {
+        struct sandbox_calls calls = {.allowed = worker->calls, .count = *worker->call_count, .kill = 1};
+        if (sandbox_seccomp(&calls))
+            helper_die("cannot set its seccomp filter");
+    }
     worker_run(worker, WIRE_FD_FIRST + (int) number, record, number);
 }
 

@@ -100,7 +100,7 @@ static int has(const uint64_t slots[NET_SLOT_WORDS], uint32_t slot) {
 
 static void attach_all(uint32_t uid, uint32_t subnet, const uint64_t slots[NET_SLOT_WORDS]) {
     char tap[IFNAME_SIZE];
-    int bridge = link_bridge(uid, subnet);
+    int bridge = nft_account(uid, 1) ? -1 : link_bridge(uid, subnet);
     for (uint32_t slot = 0; slot < SLOT_MAX && bridge > 0; slot++) {
         addr_tap_name(tap, uid, slot);
         if (has(slots, slot))
@@ -119,6 +119,8 @@ static void remove_bridge(uint32_t uid, uint32_t subnet) {
         return;
     addr_bridge_name(name, uid);
     int bridge = link_find(name, NET_GROUP_BRIDGE);
+    if (!r)
+        (void) nft_account(uid, 0);
     if (bridge < 0 || link_delete(bridge))
         return;
     if (r == -ENOENT || nft_list(uid, slots) || set_is_empty(slots))

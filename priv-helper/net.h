@@ -46,8 +46,8 @@ int nft_down(uint32_t uid, uint32_t slot, uint32_t subnet);
 int nft_nat(uint32_t uid, uint32_t slot, uint32_t subnet, char uplinks[][IFNAME_SIZE], size_t count, int guard,
             const struct policy *policy);
 int nft_nat_off(uint32_t uid, uint32_t slot, uint32_t subnet);
-/* The account has no VM left: forgets its bridge. */
-int nft_forget(uint32_t uid);
+/* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
+int nft_account(uint32_t uid, int known);
 /* Adds the slots that have addresses. -ENOENT: the tables are gone. */
 int nft_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]);
 

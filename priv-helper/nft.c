@@ -410,6 +410,9 @@ static void make_set(enum set set) {
     put_be32(NFTA_SET_FLAGS, sets[set].flags);
     put_be32(NFTA_SET_KEY_TYPE, sets[set].type);
     put_be32(NFTA_SET_KEY_LEN, sets[set].size);
+    /* For nft's listing alone: type 0 (the key's byte order), 4 bytes, 1 (the host's). */
+    if (sets[set].type == T_IFNAME)
+        mnl_attr_put(rq.message, NFTA_SET_USERDATA, 6, "\x00\x04\x01\x00\x00\x00");
 }
 
 static void make_chain(enum chain chain) {
@@ -569,9 +572,9 @@ int nft_nat_off(uint32_t uid, uint32_t slot, uint32_t subnet) {
     return batch_commit();
 }
 
-int nft_forget(uint32_t uid) {
+int nft_account(uint32_t uid, int known) {
     batch_begin();
-    account(uid, drop);
+    account(uid, known ? add : drop);
     return batch_commit();
 }
 
