@@ -24,6 +24,7 @@ void vmm_args_add(struct jail_args *args, const char *fmt, ...) {
     size_t room = JAIL_ARGS_TEXT - args->used;
     va_list list;
     va_start(list, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started one line above */
     int n = vsnprintf(args->text + args->used, room, fmt, list);
     va_end(list);
     if (n < 0 || (size_t) n >= room) {

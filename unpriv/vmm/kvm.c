@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define TRIAL_WAIT_MS 10000 /* banger-jail gives up after 2 s */
 
@@ -51,8 +54,10 @@ static int try_kvm(uint64_t op, char why[256], struct err *e) {
     if (pidfd < 0)
         return pidfd;
     int r = io_wait(pidfd, POLLIN, TRIAL_WAIT_MS);
-    if (r)
+    if (r) {
+        (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
         return err_sys(e, -r, "the KVM trial does not end");
+    }
     struct jail_status end = {0};
     if (pread(status, &end, sizeof(end), 0) == (ssize_t) sizeof(end) && end.magic == JAIL_ARGS_MAGIC &&
         WIFEXITED((int) end.wait_status) && WEXITSTATUS((int) end.wait_status) == 0)

@@ -1,10 +1,11 @@
 #include "qmp.h"
 
-#include "../../common/cleanup.h"
 #include "../../common/io.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -103,17 +104,22 @@ static int say(struct qmp *q, const char *command, struct err *e) {
     return 0;
 }
 
+static int run(struct qmp *q, const char *command, cJSON **result, struct err *e) {
+    int r = expect(q, QMP_GREETING, NULL, e);
+    if (r == 0)
+        r = say(q, "qmp_capabilities", e);
+    if (r == 0)
+        r = expect(q, QMP_RETURN, NULL, e);
+    if (r == 0)
+        r = say(q, command, e);
+    return r ? r : expect(q, QMP_RETURN, result, e);
+}
+
 int qmp_run(int fd, const char *command, int timeout_ms, cJSON **result, struct err *e) {
-    cleanup_free char *bytes = malloc(QMP_LINE_MAX);
-    if (!bytes)
+    struct qmp q = {.fd = fd, .deadline = io_now_ms() + timeout_ms, .bytes = malloc(QMP_LINE_MAX)};
+    if (!q.bytes)
         return err_set(e, ENOMEM, "out of memory");
-    struct qmp q = {.fd = fd, .deadline = io_now_ms() + timeout_ms, .bytes = bytes};
-    int r = expect(&q, QMP_GREETING, NULL, e);
-    if (r == 0)
-        r = say(&q, "qmp_capabilities", e);
-    if (r == 0)
-        r = expect(&q, QMP_RETURN, NULL, e);
-    if (r == 0)
-        r = say(&q, command, e);
-    return r ? r : expect(&q, QMP_RETURN, result, e);
+    int r = run(&q, command, result, e);
+    free(q.bytes);
+    return r;
 }

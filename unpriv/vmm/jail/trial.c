@@ -19,6 +19,7 @@
 #define CODE_AT     0x4000u
 #define STACK_AT    0x8000u
 #define TRIAL_LIMIT 2 /* seconds */
+#define CPUID_MAX   256
 
 #define CR0_LONG  0x80050033u /* PE MP ET NE WP AM PG */
 #define CR4_PAE   (1u << 5)
@@ -29,7 +30,9 @@
 
 /* rdi: AVX is there; rsi: BMI1 is there. Afterwards eax is the AVX sum 3.0f (or
  * 0), edx is blsr(andn(0x1f, 0xfc)) = 0xc0 (or 0), ebx 0x600d. */
-extern const unsigned char trial_code[], trial_avx[], trial_bmi[], trial_halt[], trial_end[];
+extern const unsigned char trial_code[];
+extern const uint32_t trial_offsets[3]; /* of AVX, BMI and the end */
+enum { TO_AVX, TO_BMI, TO_END };
 __asm__(".pushsection .rodata\n"
         "trial_code:\n"
         "    xorl %eax, %eax\n"
@@ -56,6 +59,9 @@ __asm__(".pushsection .rodata\n"
         "trial_halt:\n"
         "    hlt\n"
         "trial_end:\n"
+        "    .balign 4\n"
+        "trial_offsets:\n"
+        "    .long trial_avx - trial_code, trial_bmi - trial_code, trial_end - trial_code\n"
         ".popsection\n");
 #define AVX_SUM    0x40400000u /* 3.0f */
 #define BMI_RESULT 0xc0u       /* 0xfc & ~0x1f = 0xe0, lowest bit reset */
@@ -122,19 +128,18 @@ static void fill_memory(struct trial *t) {
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         (void) memcpy(t->memory + tables[i].at, &tables[i].entry, sizeof(tables[i].entry));
-    (void) memcpy(t->memory + CODE_AT, trial_code, (size_t) (trial_end - trial_code));
+    (void) memcpy(t->memory + CODE_AT, trial_code, trial_offsets[TO_END]);
 }
 
 /* The guest's CPUID comes first: CR4 and XCR0 are checked against it. */
 static int set_cpuid(struct trial *t) {
-    static struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[256];
-    } cpuid;
-    cpuid.head.nent = 256;
-    if (ioctl(t->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid))
+    static _Alignas(
+        struct kvm_cpuid2) unsigned char space[sizeof(struct kvm_cpuid2) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
+    struct kvm_cpuid2 *cpuid = (void *) space;
+    cpuid->nent = CPUID_MAX;
+    if (ioctl(t->kvm, KVM_GET_SUPPORTED_CPUID, cpuid))
         return say(t, "KVM does not tell what CPU it offers");
-    return ioctl(t->vcpu, KVM_SET_CPUID2, &cpuid) ? say(t, "KVM refuses its own CPU") : 0;
+    return ioctl(t->vcpu, KVM_SET_CPUID2, cpuid) ? say(t, "KVM refuses its own CPU") : 0;
 }
 
 static int set_long_mode(struct trial *t) {
@@ -167,11 +172,11 @@ static int set_long_mode(struct trial *t) {
 
 static const char *place(uint64_t rip) {
     uint64_t at = rip - CODE_AT;
-    if (rip < CODE_AT || at >= (uint64_t) (trial_end - trial_code))
+    if (rip < CODE_AT || at >= trial_offsets[TO_END])
         return "outside the trial's code";
-    if (at < (uint64_t) (trial_avx - trial_code))
+    if (at < trial_offsets[TO_AVX])
         return "at an ordinary instruction";
-    return at < (uint64_t) (trial_bmi - trial_code) ? "at an AVX instruction" : "at a BMI instruction";
+    return at < trial_offsets[TO_BMI] ? "at an AVX instruction" : "at a BMI instruction";
 }
 
 static int run(struct trial *t) {
