@@ -24,6 +24,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The build's stamp; both come from the Makefile. */
+#ifndef BANGER_COMMIT
+#define BANGER_COMMIT "unknown"
+#endif
+#define AGENT_BUILD BANGER_VERSION " (" BANGER_COMMIT ")"
+
 #define AGENT_CHANNELS_MAX 256
 #define AGENT_GROUPS_MAX   256
 #define AGENT_KILL_MS      2000 /* from HUP to KILL */

@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
     if (getpid() == 1 && argc > 0)
         agent_boot(argv[0], title_room(argv));
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
-        return printf("banger-agent %s (%s)\n", BANGER_VERSION, BANGER_COMMIT) < 0;
+        return puts("banger-agent " AGENT_BUILD) < 0;
     (void) fputs("banger-agent: this program is the first process of a banger VM and does nothing elsewhere\n", stderr);
     return 2;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,16 +15,18 @@
 /* Opens the port's device, through the node in /dev or one of our own. */
 static int node_open(const char *entry) {
     char path[512], number[32];
-    unsigned major = 0, minor = 0;
     (void) snprintf(path, sizeof path, "/dev/%.255s", entry);
     int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0 || errno != ENOENT)
         return fd;
     (void) snprintf(path, sizeof path, CLASS "/%.255s/dev", entry);
-    if (agent_read_file(path, number, sizeof number) < 0 || sscanf(number, "%u:%u", &major, &minor) != 2)
+    if (agent_read_file(path, number, sizeof number) < 0)
         return -1;
-    (void) snprintf(path, sizeof path, "/dev/.banger-agent-%u", minor);
-    if (mknod(path, S_IFCHR | 0600, makedev(major, minor)) < 0 && errno != EEXIST)
+    char *colon = NULL;
+    unsigned long major = strtoul(number, &colon, 10);
+    unsigned long minor = *colon == ':' ? strtoul(colon + 1, NULL, 10) : 0;
+    (void) snprintf(path, sizeof path, "/dev/.banger-agent-%lu", minor);
+    if (mknod(path, S_IFCHR | 0600, makedev((unsigned) major, (unsigned) minor)) < 0 && errno != EEXIST)
         return -1;
     fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     (void) unlink(path);

@@ -12,10 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef BANGER_COMMIT
-#define BANGER_COMMIT "unknown"
-#endif
-
 #define BACKOFF_MS 20 /* a port nobody has open polls as hung up, again and again */
 #define READ_SIZE  32768u
 /* The most one frame from the host makes us answer at once (frames of channels are queued by pump). */
@@ -81,7 +77,7 @@ static void hello(const uint8_t *payload, size_t size) {
     clock_follow(hello.realtime_ns);
     memcpy(welcome.nonce, hello.nonce, sizeof welcome.nonce);
     (void) agent_read_file("/proc/sys/kernel/random/boot_id", welcome.boot_id, sizeof welcome.boot_id);
-    (void) snprintf(welcome.build, sizeof welcome.build, "%s (%s)", BANGER_VERSION, BANGER_COMMIT);
+    (void) snprintf(welcome.build, sizeof welcome.build, "%s", AGENT_BUILD);
     server.out.head = server.out.tail = 0; /* the host throws away all before the WELCOME */
     agent_out_frame(&server.out, MUX_WELCOME, 0, &welcome, sizeof welcome);
     server.greeted = 1;
@@ -274,6 +270,8 @@ static void turn(void) {
 
 static int start(int fd) {
     sigset_t set;
+    for (int number = 1; number < SIGRTMIN; number++) /* what we ignore our commands would */
+        (void) signal(number, SIG_DFL);
     int flags = fcntl(fd, F_GETFL);
     (void) sigemptyset(&set);
     (void) sigaddset(&set, SIGCHLD);

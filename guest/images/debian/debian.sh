@@ -73,16 +73,18 @@ main() {
     '' | *[!a-z0-9.-]* | [!a-z]*) die "\"$suite\" is no name of a Debian suite; bookworm or trixie would be one" ;;
     esac
     here=$(cd "$(dirname "$0")" && pwd)
-    [ -r "$here/packages" ] && [ -d "$here/tree" ] || die "$here lacks the recipe's files; install banger again"
+    if [ ! -r "$here/packages" ] || [ ! -d "$here/tree" ]; then
+        die "$here lacks the recipe's files; install banger again"
+    fi
     check_host
 
     include=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages" | tr -s ' \n' ',,')${BANGER_DEBIAN_EXTRA:-}
+    # shellcheck disable=SC2016 # "$1" is the hook's
     set -- --mode=unshare --variant=minbase --format=tar --include="${include%,}" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-exclude=/usr/share/locale/*/LC_MESSAGES/*' \
         --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
         --aptopt='Acquire::Languages "none"' --aptopt='Apt::Install-Recommends "false"' \
-        --essential-hook='mkdir -p "$1/etc/initramfs-tools"' \
         --customize-hook="sync-in '$here/tree' /" \
         --customize-hook='chroot "$1" sh /usr/lib/banger/finish && rm -r "$1/usr/lib/banger"' \
         "$suite" -
