@@ -79,6 +79,8 @@ static int payload_inflate(struct kernel_blob *image, struct err *e) {
     if (exact == 0 || exact > KERNEL_IMAGE_MAX)
         return err_set(e, EINVAL, "the vmlinux in this kernel image would have %zu bytes; at most %u are taken", exact,
                        KERNEL_IMAGE_MAX);
+    if (image->data[0] != 0x1f || image->data[1] != 0x8b)
+        image->size -= 4;
     int code = kernel_inflate(image, KERNEL_IMAGE_MAX, exact);
     if (code < 0)
         return err_set(e, -code,

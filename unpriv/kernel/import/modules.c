@@ -46,8 +46,11 @@ static int name_take(const char *path, size_t length, char name[NAME_MAX_LENGTH]
     size_t size = stop ? (size_t) (stop - base) : 0;
     if (size == 0 || size >= NAME_MAX_LENGTH)
         return 0;
-    for (size_t i = 0; i < size; i++)
-        name[i] = base[i] == '-' ? '_' : base[i];
+    for (size_t i = 0; i < size; i++) {
+        name[i] = base[i];
+        if (name[i] == '-')
+            name[i] = '_';
+    }
     name[size] = '\0';
     return 1;
 }

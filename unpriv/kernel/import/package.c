@@ -5,6 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,7 @@ static int entry_read(struct archive *tar, struct archive_entry *entry, struct k
     struct kernel_blob *blob = path && archive_entry_filetype(entry) == AE_IFREG ? place_of(package, path, &max) : NULL;
     if (!blob)
         return 0;
-    strncat(name, path, sizeof name - 1);
+    (void) snprintf(name, sizeof name, "%.200s", path);
     if (blob->data)
         return err_set(e, EINVAL, "the package has two kernels or twice the same module: %s", name);
     int code = kernel_blob_add(blob, "", 0, max);
@@ -180,28 +181,33 @@ static int image_read(struct input *input, struct kernel_package *package, struc
     return code < 0 ? err_sys(e, -code, "cannot read the kernel") : 0;
 }
 
-int kernel_package_read(int fd, uint64_t limit, struct kernel_package *package, struct kernel_count *count,
-                        struct err *e) {
-    struct input *input = calloc(1, sizeof *input);
-    struct archive *deb = archive_read_new();
-    int code = input && deb ? 0 : err_set(e, ENOMEM, "memory is short");
-    ssize_t got = code == 0 ? io_read_some(fd, input->buffer, sizeof input->buffer) : 0;
+static int input_take(struct input *input, struct archive *deb, struct kernel_package *package, struct err *e) {
+    ssize_t got = io_read_some(input->fd, input->buffer, sizeof input->buffer);
     if (got < 0)
-        code = err_sys(e, (int) -got, "cannot read the kernel");
-    if (code == 0) {
-        input->fd = fd;
-        input->limit = limit;
-        input->count = count;
-        input->peeked = (size_t) got;
-        if (got >= 8 && memcmp(input->buffer, "!<arch>\n", 8) == 0)
-            code = deb_read(deb, input, package, e);
-        else
-            code = image_read(input, package, e);
-    }
+        return err_sys(e, (int) -got, "cannot read the kernel");
+    input->peeked = (size_t) got;
+    int code = got >= 8 && memcmp(input->buffer, "!<arch>\n", 8) == 0 ? deb_read(deb, input, package, e)
+                                                                      : image_read(input, package, e);
     if (code == 0 && package->image.size == 0)
         code = err_set(e, EINVAL,
                        "there is no kernel in it: a package whose name begins with linux-image and that has "
                        "boot/vmlinuz is needed, not one that only depends on it");
+    return code;
+}
+
+int kernel_package_read(int fd, uint64_t limit, struct kernel_package *package, struct kernel_count *count,
+                        struct err *e) {
+    struct input *input = calloc(1, sizeof *input);
+    struct archive *deb = archive_read_new();
+    int code = -ENOMEM;
+    if (input && deb) {
+        input->fd = fd;
+        input->limit = limit;
+        input->count = count;
+        code = input_take(input, deb, package, e);
+    } else {
+        (void) err_set(e, ENOMEM, "memory is short");
+    }
     if (deb)
         (void) archive_read_free(deb);
     free(input);
