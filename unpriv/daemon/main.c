@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,6 +185,7 @@ static int start_role(int foreground) {
 }
 
 static int engine_role(const char *state_path, const char *level) {
+    (void) prctl(PR_SET_NAME, "bangerd-engine"); /* else "exe", after /proc/self/exe */
     log_open(STDERR_FILENO, (enum log_level) log_level_from(level));
     return engine_main(ENGINE_FD_MONITOR, ENGINE_FD_LISTENER, ENGINE_FD_READY, state_path);
 }
