@@ -169,8 +169,9 @@ static void driver(const struct vm *vm) {
 }
 
 static void guest(void) {
-    static const char *const lines[] = {"guest: Linux ", "cpus 2",        "guest: root disk ok", "guest: work disk ok",
-                                        "network ok",    "guest: rng ok", "port ok, button ok",  "guest: ready"};
+    static const char *const lines[] = {"guest: Linux ",       "cpus 2",     "disk load ok",  "guest: root disk ok",
+                                        "guest: work disk ok", "network ok", "guest: rng ok", "port ok, button ok",
+                                        "guest: ready"};
     struct vm vm;
     struct wire_reply reply;
     struct err e = {0};

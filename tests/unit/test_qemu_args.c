@@ -52,7 +52,7 @@ Test(qemu_args, emulation) {
     cr_expect_str_eq(value("-m", ""), "512");
     cr_expect_str_eq(value("-smp", ""), "2");
     cr_expect_str_eq(value("-append", ""),
-                     "banger.name=web-1 console=ttyS0 quiet panic=-1 reboot=t pci=off tsc_early_khz=2600000");
+                     "banger.name=web-1 console=ttyS0 quiet panic=-1 reboot=t tsc_early_khz=2600000");
 }
 
 Test(qemu_args, kvm) {

@@ -38,14 +38,14 @@ static void add_machine(struct jail_args *a, const struct vmm_config *c) {
         vmm_args_add(a, "%s", fixed[i]);
 }
 
-/* panic and reboot end QEMU (-no-reboot). There is no PCI; saying so spares an error
- * line. Under emulation the PIT calibration of the TSC fails now and then and the
- * guest hangs; rdtsc there is the host's, so the host's frequency is the answer. */
+/* panic and reboot end QEMU (-no-reboot). Under emulation the PIT calibration of the
+ * TSC fails now and then and the guest hangs; rdtsc there is the host's, so the
+ * host's frequency is the answer. */
 static int add_kernel(struct jail_args *a, const struct vmm_config *c, struct err *e) {
     char line[CMDLINE_MAX + 1], tsc[48] = "";
     if (!c->kvm)
         (void) snprintf(tsc, sizeof(tsc), " tsc_early_khz=%" PRIu64, c->tsc_khz);
-    int n = snprintf(line, sizeof(line), "%s%sconsole=ttyS0 quiet panic=-1 reboot=t pci=off%s", c->cmdline,
+    int n = snprintf(line, sizeof(line), "%s%sconsole=ttyS0 quiet panic=-1 reboot=t%s", c->cmdline,
                      *c->cmdline ? " " : "", tsc);
     if (n < 0 || (size_t) n >= sizeof(line))
         return err_set(e, E2BIG, "the kernel command line is longer than %d bytes; shorten the VM's name", CMDLINE_MAX);

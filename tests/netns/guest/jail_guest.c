@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void load_modules(void) {
@@ -65,6 +66,26 @@ static int use_disk(const char *serial) {
     }
     uint64_t range[2] = {4 << 20, 4 << 20};
     return fd >= 0 && ioctl(fd, _IO(0x12, 119), range) == 0 && close(fd) == 0;
+}
+
+/* Enough requests at once to fill the VMM's pool of disk threads (64). */
+static int load_disk(const char *serial) {
+    static char out[1 << 16] __attribute__((aligned(4096)));
+    char path[64];
+    int good = disk_by_serial(serial, path), status;
+    for (int child = 0; good && child < 80; child++) {
+        if (fork() != 0)
+            continue;
+        int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+        for (int i = 0; i < 8; i++) {
+            if (pwrite(fd, out, sizeof(out), (off_t) (16 << 20) + ((child * 8 + i) << 16)) != sizeof(out) || fsync(fd))
+                _exit(1);
+        }
+        _exit(0);
+    }
+    while (waitpid(-1, &status, 0) > 0)
+        good = good && status == 0;
+    return good;
 }
 
 static int use_network(void) {
@@ -161,6 +182,7 @@ int main(void) {
         usleep(20000);
     printf("guest: root disk %s\n", use_disk("root") ? "ok" : "failed");
     printf("guest: work disk %s\n", use_disk("work") ? "ok" : "failed");
+    printf("guest: disk load %s\n", load_disk("work") ? "ok" : "failed");
     printf("guest: network %s\n", use_network() ? "ok" : "failed");
     char random[16];
     int rng = open("/dev/hwrng", O_RDONLY | O_CLOEXEC);

@@ -34,9 +34,12 @@ modules=$(ls -d package/lib/modules/*)
 : > tree/modules
 for name in virtio_ring virtio virtio_mmio failover net_failover virtio_blk virtio_net virtio_console \
     rng-core virtio-rng button evdev; do
-    file=$(find "$modules" -name "$name.ko" | head -n 1)
-    [ -n "$file" ] || continue
-    cp "$file" tree/
+    file=$(find "$modules" -name "$name.ko" -o -name "$name.ko.xz" | head -n 1)
+    case $file in
+    '') continue ;;
+    *.xz) xz -dc "$file" > "tree/$name.ko" ;;
+    *) cp "$file" tree/ ;;
+    esac
     echo "/$name.ko" >> tree/modules
 done
 # The newc format (Documentation/driver-api/early-userspace/buffer-format.rst): hex headers, padding to 4.
