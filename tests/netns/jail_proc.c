@@ -50,6 +50,27 @@ static void status_line(const char *who, pid_t pid, const char *key, const char 
     check(strcmp(got, wanted) == 0, name, "it is %s", got);
 }
 
+/* How far the VMM went towards its limit of address space; a tenth must be left. */
+static void address_space(pid_t pid) {
+    char path[64], line[256];
+    unsigned long peak = 0, most = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        sscanf(line, "VmPeak: %lu", &peak);
+    if (f)
+        fclose(f);
+    snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+    f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        sscanf(line, "Max address space %lu", &most);
+    if (f)
+        fclose(f);
+    printf("    VmPeak %lu MiB of %lu MiB\n", peak >> 10, most >> 20);
+    check(peak && peak << 10 < most / 10 * 9, "vmm: its limit of address space is not near", "%lu of %lu KiB", peak,
+          most >> 10);
+}
+
 static void namespaces(const char *who, pid_t pid) {
     static const char *const kinds[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
     for (size_t i = 0; i < 6; i++) {
@@ -176,6 +197,7 @@ void check_jail(const struct vm *vm) {
         status_line(both[i].who, both[i].pid, "Uid", uid);
         namespaces(both[i].who, both[i].pid);
     }
+    address_space(vmm);
     jail_descriptors(vm->pid);
     vmm_descriptors(vmm);
     mounts(vm->pid);
