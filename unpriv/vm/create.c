@@ -133,11 +133,29 @@ static int start_if_asked(struct rpc *rpc, int start, int remove, struct vm_live
     return rc == 0 && !remove ? keep(r, e) : rc;
 }
 
+/* What the start will want to know and takes a tenth of a second to find, once a daemon. */
+static void *look_ahead(void *arg) {
+    char why[256];
+    if (!vmm_kvm_works(*(const uint64_t *) arg, why))
+        (void) vmm_tsc_khz();
+    return NULL;
+}
+
+/* vm_create, and beside the disks what else takes time. */
+static int prepare(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e) {
+    pthread_t thread;
+    int ahead = spec->start && pthread_create(&thread, NULL, look_ahead, &rpc->op) == 0;
+    int rc = vm_create(rpc, spec, live, r, e);
+    if (ahead)
+        (void) pthread_join(thread, NULL);
+    return rc;
+}
+
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e) {
     struct vm_spec spec;
     int rc = vm_spec_parse(rpc, &spec, e);
     if (rc == 0)
-        rc = vm_create(rpc, &spec, live, r, e);
+        rc = prepare(rpc, &spec, live, r, e);
     if (rc)
         return rc;
     rc = start_if_asked(rpc, spec.start, remove, *live, r, e);

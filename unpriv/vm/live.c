@@ -172,7 +172,7 @@ static void *watcher(void *arg) {
     int pidfd = vm_live_pidfd(live);
     struct vm_record r;
     if (pidfd >= 0 && vm_pid_ended(pidfd) && store_vm_get(live->id, &r, NULL) == 0) {
-        log_warn(0, "VM %s: its VMM has ended", r.name);
+        log_info(0, "VM %s: its VMM has ended", r.name);
         struct err e;
         if (vm_settle(0, live, &r, VM_STOPPED, &e))
             log_error(0, "VM %s: %s", r.name, e.text);
