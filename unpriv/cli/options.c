@@ -276,6 +276,8 @@ int options_parse(const struct command *c, int argc, char *const *argv, const ch
             used = parse_short(c, argv + i, in, e);
         else
             storage[in->argument_count++] = argv[i];
+        if (c->command && c->most >= 0 && in->argument_count > c->most)
+            return check_counts(c, in, e); /* before its own options are taken for ours */
         if (used < 0)
             return used;
         i += used;

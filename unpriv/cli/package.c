@@ -16,6 +16,7 @@
 #include <linux/fs.h>
 
 #define KERNEL_PREFIX "linux-image-"
+#define COPY_SIZE     65536
 
 /* --- the kept copy ----------------------------------------------------------- */
 
@@ -41,21 +42,24 @@ void package_forget(const struct paths *paths, const char *name) {
         (void) unlink(path);
 }
 
+/* The whole of `from`, wherever its offset is (copy_file_range(2) refuses some pairs of file systems). */
 static int copy_all(int from, int to) {
     if (ioctl(to, FICLONE, from) == 0)
         return 0;
-    for (;;) {
-        ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -errno;
+    cleanup_free char *buffer = malloc(COPY_SIZE);
+    for (off_t at = 0; buffer;) {
+        ssize_t n = pread(from, buffer, COPY_SIZE, at);
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        int r = io_write(to, buffer, (size_t) n);
+        if (r < 0)
+            return r;
+        at += n;
     }
+    return -ENOMEM;
 }
 
-/* Keeps a copy of `fd`, appearing whole under its name. A copy that cannot be kept
- * only costs a download later: no error. */
-static void keep(const struct paths *paths, const char *name, int fd) {
+void package_keep(const struct paths *paths, const char *name, int fd) {
     char path[PATH_MAX + 128], fresh[PATH_MAX + 160], folder[PATH_MAX + 16];
     (void) snprintf(folder, sizeof(folder), "%s/kernels", paths->cache);
     if (kept_path(paths, name, path) < 0 || (mkdir(folder, 0700) < 0 && errno != EEXIST))
@@ -66,7 +70,6 @@ static void keep(const struct paths *paths, const char *name, int fd) {
         return;
     if (copy_all(fd, to) < 0 || rename(fresh, path) < 0)
         (void) unlink(fresh);
-    (void) lseek(fd, 0, SEEK_SET);
 }
 
 /* --- files and folders ------------------------------------------------------- */
@@ -177,13 +180,9 @@ static int open_package(const struct paths *paths, const char *name, struct err 
     return r;
 }
 
-int package_open(const struct paths *paths, const char *name, const char *from, struct err *e) {
+int package_open(const struct paths *paths, const char *from, struct err *e) {
     struct stat st;
-    int there = stat(from, &st) == 0;
-    int fd = !there                ? open_package(paths, from, e)
-             : S_ISDIR(st.st_mode) ? open_in_folder(from, e)
-                                   : open_regular(AT_FDCWD, from, e);
-    if (fd >= 0)
-        keep(paths, name, fd);
-    return fd;
+    if (stat(from, &st) < 0)
+        return open_package(paths, from, e);
+    return S_ISDIR(st.st_mode) ? open_in_folder(from, e) : open_regular(AT_FDCWD, from, e);
 }

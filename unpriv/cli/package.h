@@ -8,8 +8,12 @@
 
 /* Opens what `from` names: a file; a folder with exactly one kernel file or package
  * in it; else a Debian package, downloaded with apt-get (a metapackage is followed
- * once). Keeps a copy for kernel `name`. A descriptor, or a negative errno. */
-int package_open(const struct paths *paths, const char *name, const char *from, struct err *e);
+ * once). A descriptor, or a negative errno. */
+int package_open(const struct paths *paths, const char *from, struct err *e);
+
+/* Keeps a copy of `fd` for kernel `name`, appearing whole; a copy that cannot be kept
+ * only costs a download later. */
+void package_keep(const struct paths *paths, const char *name, int fd);
 
 /* The copy kept for kernel `name`, or a negative errno. */
 int package_kept(const struct paths *paths, const char *name);

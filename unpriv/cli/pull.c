@@ -150,7 +150,7 @@ int pull_image(const char *name, int64_t size, struct progress *p, struct err *e
     struct client_call call = {
         .op = "image.import", .args = args, .fds = {from}, .fd_count = 1, .feed = &feed, .progress = p};
     if (p)
-        progress_update(p, "image", image->text, 0, 0);
+        progress_line(p, "image %s: %s", image->name, image->text);
     return client_request(&call, NULL, e);
 }
 
@@ -171,14 +171,23 @@ static int import_kernel(const char *name, const char *source, int fd, int repla
     return client_request(&call, NULL, e);
 }
 
+static int dup_of(int fd) {
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e) {
     const struct paths *paths = client_paths(e);
     if (!paths)
         return -e->code;
     if (p)
         progress_update(p, "kernel", from, 0, 0);
-    int fd = package_open(paths, name, from, e);
-    return fd < 0 ? fd : import_kernel(name, from, fd, replace, p, e);
+    cleanup_fd int fd = package_open(paths, from, e);
+    if (fd < 0)
+        return fd;
+    int r = import_kernel(name, from, dup_of(fd), replace, p, e);
+    if (r == 0)
+        package_keep(paths, name, fd);
+    return r;
 }
 
 int pull_kernel(const char *name, int replace, struct progress *p, struct err *e) {
