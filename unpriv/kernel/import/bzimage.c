@@ -90,6 +90,8 @@ static int payload_inflate(struct kernel_blob *image, struct err *e) {
 }
 
 int kernel_vmlinux_take(struct kernel_blob *image, char *release, size_t size, struct err *e) {
+    if (image->size == 0)
+        return err_set(e, EINVAL, "this kernel image is empty");
     int bzimage = is_bzimage(image);
     release_find(image, bzimage, release, size);
     if (bzimage) {
