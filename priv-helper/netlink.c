@@ -51,7 +51,7 @@ static void finish_message(struct nl_request *rq) {
 /* What is built is bounded by constants; the check is for the day they change. */
 void *nl_message(struct nl_request *rq, uint16_t type, uint16_t flags, size_t extra) {
     finish_message(rq);
-    if (rq->used + 2048 > sizeof(rq->bytes))
+    if (rq->used + 4096 > sizeof(rq->bytes))
         abort();
     rq->message = mnl_nlmsg_put_header(rq->bytes + rq->used);
     rq->message->nlmsg_type = type;

@@ -7,17 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NL_REQUEST_SIZE 16384
+#define NL_REQUEST_SIZE 32768
 
 /* libmnl's own macros lose bits by this project's warnings. */
 #define NL_ATTR_OK(attr, end) mnl_attr_ok(attr, (int) ((const char *) (end) - (const char *) (attr)))
 #define NL_FOR_EACH(attr, message, extra)                                                                              \
-    for (attr = mnl_nlmsg_get_payload_offset(message, extra); NL_ATTR_OK(attr, mnl_nlmsg_get_payload_tail(message));   \
-         attr = mnl_attr_next(attr))
+    for ((attr) = mnl_nlmsg_get_payload_offset(message, extra); NL_ATTR_OK(attr, mnl_nlmsg_get_payload_tail(message)); \
+         (attr) = mnl_attr_next(attr))
 #define NL_FOR_EACH_NESTED(attr, nest)                                                                                 \
-    for (attr = mnl_attr_get_payload(nest);                                                                            \
+    for ((attr) = mnl_attr_get_payload(nest);                                                                          \
          NL_ATTR_OK(attr, (const char *) mnl_attr_get_payload(nest) + mnl_attr_get_payload_len(nest));                 \
-         attr = mnl_attr_next(attr))
+         (attr) = mnl_attr_next(attr))
 
 struct nl_request {
     int fd;
