@@ -85,6 +85,22 @@ enum wire_net_step {
     NET_STEP_LIST = 7,    /* reading what exists */
 };
 
+/* `step` of a FAILED spawn: the low byte; above it, for TREE and MOUNT, which of the jail's mounts. */
+enum wire_spawn_step {
+    SPAWN_STEP_PIPE = 1,      /* pipe2 */
+    SPAWN_STEP_CLONE = 2,     /* clone3 */
+    SPAWN_STEP_TREE = 3,      /* open_tree, mount_setattr: cloning what is mounted in the jail */
+    SPAWN_STEP_NAMESPACE = 4, /* unshare, and the propagation */
+    SPAWN_STEP_ROOT = 5,      /* the tmpfs */
+    SPAWN_STEP_MOUNT = 6,     /* mkdir and move_mount */
+    SPAWN_STEP_NODE = 7,      /* mknod */
+    SPAWN_STEP_PIVOT = 8,     /* pivot_root, umount2 */
+    SPAWN_STEP_FD = 9,        /* descriptors */
+    SPAWN_STEP_LIMIT = 10,    /* rlimits, signals, no_new_privs */
+    SPAWN_STEP_EXEC = 11,     /* execve of banger-jail */
+    SPAWN_STEP_DIED = 12,     /* the child ended without a word, or did not get ready */
+};
+
 struct wire_reply {
     uint16_t version;
     uint16_t size;

@@ -37,21 +37,6 @@
 #define VCPU_MIB     16u
 #define MIB          (1ull << 20)
 
-/* The reply's `step`. STEP_TREE and STEP_MOUNT carry the place's number times 256. */
-enum step {
-    STEP_PIPE = 1,      /* pipe2 */
-    STEP_CLONE = 2,     /* clone3 */
-    STEP_TREE = 3,      /* open_tree, mount_setattr */
-    STEP_NAMESPACE = 4, /* unshare, and the propagation */
-    STEP_ROOT = 5,      /* the tmpfs */
-    STEP_MOUNT = 6,     /* mkdir and move_mount of a place */
-    STEP_NODE = 7,      /* mknod */
-    STEP_PIVOT = 8,     /* pivot_root, umount2 */
-    STEP_FD = 9,        /* descriptors */
-    STEP_LIMIT = 10,    /* rlimits, signals, no_new_privs */
-    STEP_EXEC = 11,     /* execve */
-    STEP_DIED = 12,     /* the child ended without a word, or did not get ready */
-};
 struct report {
     uint32_t step; /* 0: about to execute */
     int32_t error;
@@ -91,7 +76,7 @@ static void must(const struct spawn *s, uint32_t step, long result) {
 /* Clones a folder or file of the host, with `attributes` of mount_setattr(2). A
  * relative `path` is the empty one: `fd` itself. */
 static void add_place(struct spawn *s, int fd, const char *from, const char *path, uint64_t attributes) {
-    uint32_t step = STEP_TREE | (uint32_t) s->place_count << 8;
+    uint32_t step = SPAWN_STEP_TREE | (uint32_t) s->place_count << 8;
     struct mount_attr attr = {.attr_set = attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
     struct stat st;
     int tree = open_tree(fd, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*from ? 0u : (unsigned) AT_EMPTY_PATH));
@@ -127,19 +112,19 @@ static void clone_places(struct spawn *s) {
  * the jail's device nodes are in it. */
 static int make_root(const struct spawn *s) {
     struct mount_attr private = {.propagation = MS_PRIVATE};
-    must(s, STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET));
-    must(s, STEP_NAMESPACE, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
-    must(s, STEP_NAMESPACE, sethostname("vm", 2)); /* the host's name is none of its business */
+    must(s, SPAWN_STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET));
+    must(s, SPAWN_STEP_NAMESPACE, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
+    must(s, SPAWN_STEP_NAMESPACE, sethostname("vm", 2)); /* the host's name is none of its business */
     int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    must(s, STEP_ROOT, fs);
-    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "size", "262144", 0));
-    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "128", 0));
-    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0));
-    must(s, STEP_ROOT, fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+    must(s, SPAWN_STEP_ROOT, fs);
+    must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "size", "262144", 0));
+    must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "128", 0));
+    must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0));
+    must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
     int root = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    must(s, STEP_ROOT, root);
-    must(s, STEP_ROOT, move_mount(root, "", AT_FDCWD, BANGER_LIBEXECDIR, MOVE_MOUNT_F_EMPTY_PATH));
-    must(s, STEP_ROOT, fchdir(root));
+    must(s, SPAWN_STEP_ROOT, root);
+    must(s, SPAWN_STEP_ROOT, move_mount(root, "", AT_FDCWD, BANGER_LIBEXECDIR, MOVE_MOUNT_F_EMPTY_PATH));
+    must(s, SPAWN_STEP_ROOT, fchdir(root));
     return root;
 }
 
@@ -167,7 +152,7 @@ static void make_target(const struct spawn *s, uint32_t step, const char *path, 
 static void mount_places(const struct spawn *s) {
     for (size_t i = 0; i < s->place_count; i++) {
         const struct place *place = &s->places[i];
-        uint32_t step = STEP_MOUNT | (uint32_t) i << 8;
+        uint32_t step = SPAWN_STEP_MOUNT | (uint32_t) i << 8;
         make_target(s, step, place->path, place->is_file);
         must(s, step, move_mount(place->tree, "", AT_FDCWD, place->path + 1, MOVE_MOUNT_F_EMPTY_PATH));
     }
@@ -175,7 +160,7 @@ static void mount_places(const struct spawn *s) {
     static const char *const merged[][2] = {
         {"usr/lib", "lib"}, {"usr/lib64", "lib64"}, {"usr/bin", "bin"}, {"usr/sbin", "sbin"}};
     for (size_t i = 0; s->vmm && i < 4; i++)
-        must(s, STEP_MOUNT, symlink(merged[i][0], merged[i][1]) < 0 && errno != EEXIST ? -1 : 0);
+        must(s, SPAWN_STEP_MOUNT, symlink(merged[i][0], merged[i][1]) < 0 && errno != EEXIST ? -1 : 0);
 }
 
 /* The account's own nodes: nobody needs to be in group kvm. */
@@ -184,19 +169,19 @@ static void make_nodes(const struct spawn *s) {
         const char *path;
         unsigned major, minor;
     } nodes[] = {{"dev/null", 1, 3}, {"dev/urandom", 1, 9}, {"dev/kvm", 10, 232}};
-    must(s, STEP_NODE, mkdir("dev", 0700));
+    must(s, SPAWN_STEP_NODE, mkdir("dev", 0700));
     cap_raise(CAP_MKNOD);
     for (size_t i = 0; i < 3; i++)
-        must(s, STEP_NODE, mknod(nodes[i].path, S_IFCHR | 0600, makedev(nodes[i].major, nodes[i].minor)));
+        must(s, SPAWN_STEP_NODE, mknod(nodes[i].path, S_IFCHR | 0600, makedev(nodes[i].major, nodes[i].minor)));
 }
 
 static void enter_root(const struct spawn *s, int root) {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
     cap_raise(CAP_SYS_ADMIN);
-    must(s, STEP_PIVOT, mount_setattr(root, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
-    must(s, STEP_PIVOT, syscall(SYS_pivot_root, ".", "."));
-    must(s, STEP_PIVOT, umount2(".", MNT_DETACH));
-    must(s, STEP_PIVOT, chdir("/"));
+    must(s, SPAWN_STEP_PIVOT, mount_setattr(root, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
+    must(s, SPAWN_STEP_PIVOT, syscall(SYS_pivot_root, ".", "."));
+    must(s, SPAWN_STEP_PIVOT, umount2(".", MNT_DETACH));
+    must(s, SPAWN_STEP_PIVOT, chdir("/"));
     cap_lower();
 }
 
@@ -212,31 +197,31 @@ static void place_fds(struct spawn *s) {
     int high[SPAWN_FDS];
     for (int role = 0; role < SPAWN_FDS; role++) {
         high[role] = is_passed(s, role) ? fcntl(s->fds[role], F_DUPFD_CLOEXEC, HIGH_FD) : 0;
-        must(s, STEP_FD, high[role]);
+        must(s, SPAWN_STEP_FD, high[role]);
     }
     int report = fcntl(s->report, F_DUPFD_CLOEXEC, HIGH_FD);
-    must(s, STEP_FD, report);
+    must(s, SPAWN_STEP_FD, report);
     s->report = report;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    must(s, STEP_FD, null);
-    must(s, STEP_FD, null = fcntl(null, F_DUPFD_CLOEXEC, HIGH_FD));
-    must(s, STEP_FD, syscall(SYS_close_range, 0, HIGH_FD - 1, 0));
+    must(s, SPAWN_STEP_FD, null);
+    must(s, SPAWN_STEP_FD, null = fcntl(null, F_DUPFD_CLOEXEC, HIGH_FD));
+    must(s, SPAWN_STEP_FD, syscall(SYS_close_range, 0, HIGH_FD - 1, 0));
     for (int fd = 0; fd < 3; fd++)
-        must(s, STEP_FD, dup2(null, fd));
+        must(s, SPAWN_STEP_FD, dup2(null, fd));
     for (int role = 0; role < SPAWN_FDS; role++)
-        must(s, STEP_FD, is_passed(s, role) ? dup2(high[role], SPAWN_FD_NUMBER(role)) : 0);
-    must(s, STEP_FD, dup3(report, REPORT_FD, O_CLOEXEC));
+        must(s, SPAWN_STEP_FD, is_passed(s, role) ? dup2(high[role], SPAWN_FD_NUMBER(role)) : 0);
+    must(s, SPAWN_STEP_FD, dup3(report, REPORT_FD, O_CLOEXEC));
     s->report = REPORT_FD;
-    must(s, STEP_FD, syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0));
+    must(s, SPAWN_STEP_FD, syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0));
 }
 
 /* Never above what the account may have anyway. */
 static void limit(const struct spawn *s, int resource, uint64_t value) {
     struct rlimit now;
-    must(s, STEP_LIMIT, getrlimit((__rlimit_resource_t) resource, &now));
+    must(s, SPAWN_STEP_LIMIT, getrlimit((__rlimit_resource_t) resource, &now));
     rlim_t most = value < now.rlim_max ? value : now.rlim_max;
     struct rlimit wanted = {.rlim_cur = most, .rlim_max = most};
-    must(s, STEP_LIMIT, setrlimit((__rlimit_resource_t) resource, &wanted));
+    must(s, SPAWN_STEP_LIMIT, setrlimit((__rlimit_resource_t) resource, &wanted));
 }
 
 static void set_limits(const struct spawn *s) {
@@ -263,8 +248,8 @@ static _Noreturn void child(struct spawn *s) {
         (void) signal(number, SIG_DFL); /* refused for KILL, STOP and libc's own two */
     sigset_t none;
     (void) sigemptyset(&none);
-    must(s, STEP_LIMIT, sigprocmask(SIG_SETMASK, &none, NULL));
-    must(s, STEP_LIMIT, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    must(s, SPAWN_STEP_LIMIT, sigprocmask(SIG_SETMASK, &none, NULL));
+    must(s, SPAWN_STEP_LIMIT, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     cap_limit(0);
     static char name[] = "banger-jail", trial[] = "trial";
     static char binary[POLICY_PATH_SIZE];
@@ -273,7 +258,7 @@ static _Noreturn void child(struct spawn *s) {
     char *argv[] = {name, s->vmm ? binary : trial, NULL}, *environment[] = {NULL};
     tell(s, 0, 0);
     (void) execve(JAIL_BINARY, argv, environment);
-    must(s, STEP_EXEC, -1);
+    must(s, SPAWN_STEP_EXEC, -1);
     _exit(1);
 }
 
@@ -293,7 +278,7 @@ int jail_worker_init(void) {
 
 /* What became of the child: "about to execute" and then the end of the pipe is good. */
 static struct report wait_ready(int from) {
-    struct report report = {.step = STEP_DIED, .error = EIO}, next;
+    struct report report = {.step = SPAWN_STEP_DIED, .error = EIO}, next;
     while (io_wait(from, POLLIN, SPAWN_WAIT_MS) == 0 && io_read(from, &next, sizeof(next)) == 0) {
         report = next;
         if (report.step != 0)
@@ -309,7 +294,7 @@ void jail_answer_spawn(const struct wire_request *request, const int *fds, const
     s = (struct spawn){.request = request, .fds = fds};
     s.vmm = request->kind == WIRE_SPAWN_TRIAL ? NULL : &policy->vmms[request->kind];
     if (pipe2(ends, O_CLOEXEC)) {
-        helper_failed(reply, STEP_PIPE, errno);
+        helper_failed(reply, SPAWN_STEP_PIPE, errno);
         return;
     }
     s.report = ends[1];
@@ -324,7 +309,7 @@ void jail_answer_spawn(const struct wire_request *request, const int *fds, const
     (void) close(ends[1]);
     if (pid < 0) {
         (void) close(ends[0]);
-        helper_failed(reply, STEP_CLONE, error);
+        helper_failed(reply, SPAWN_STEP_CLONE, error);
         return;
     }
     struct report report = wait_ready(ends[0]);

@@ -47,6 +47,26 @@ static const char *net_step(uint32_t step) {
     return step < sizeof(names) / sizeof(names[0]) && names[step] ? names[step] : "an unknown step";
 }
 
+static const char *spawn_step(uint32_t step) {
+    static const char *const names[] = {
+        [SPAWN_STEP_PIPE] = "making a pipe",
+        [SPAWN_STEP_CLONE] = "making the jail's process (are pid namespaces in the kernel?)",
+        [SPAWN_STEP_TREE] = "taking up what the jail shows (do the folders and the program of the policy's vmm line "
+                            "exist, and is the state folder on an ordinary file system?)",
+        [SPAWN_STEP_NAMESPACE] = "leaving the host's namespaces (are they all in the kernel?)",
+        [SPAWN_STEP_ROOT] = "making the jail's root",
+        [SPAWN_STEP_MOUNT] = "mounting in the jail",
+        [SPAWN_STEP_NODE] = "making the jail's device nodes",
+        [SPAWN_STEP_PIVOT] = "entering the jail",
+        [SPAWN_STEP_FD] = "placing descriptors (is the limit of open files, `ulimit -Hn`, below 64?)",
+        [SPAWN_STEP_LIMIT] = "setting limits",
+        [SPAWN_STEP_EXEC] = "executing banger-jail (run `make install` again)",
+        [SPAWN_STEP_DIED] = "starting the jail's process, which ended without a word",
+    };
+    step &= 255;
+    return step < sizeof(names) / sizeof(names[0]) && names[step] ? names[step] : "an unknown step";
+}
+
 static int refused(const struct wire_request *rq, const struct wire_reply *reply, struct err *e) {
     const char *what = operations[rq->op].what;
     int error = reply->error > 0 ? reply->error : EIO;
@@ -61,7 +81,7 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
         return err_set(e, error, "cannot %s: slot %u is in use by another VM of this account", what, rq->slot);
     if (operations[rq->op].worker == WIRE_NET)
         return err_sys(e, error, "cannot %s: banger-helper failed at %s", what, net_step(reply->step));
-    return err_sys(e, error, "cannot %s: banger-helper failed at step %u", what, reply->step);
+    return err_sys(e, error, "cannot %s: banger-helper failed at %s", what, spawn_step(reply->step));
 }
 
 /* 0, or a negative errno where the worker is no more: the socket is closed then. */
@@ -148,7 +168,7 @@ static int need_fd(int fd, const struct wire_request *rq, struct err *e) {
 
 int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e) {
     struct wire_request rq = {.op = WIRE_NET_UP, .op_id = op, .slot = slot};
-    struct wire_reply reply;
+    struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, NULL, &reply, &fd, e);
     if (r)
@@ -159,7 +179,7 @@ int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e) {
 
 int priv_net_down(uint64_t op, uint32_t slot, struct err *e) {
     struct wire_request rq = {.op = WIRE_NET_DOWN, .op_id = op, .slot = slot};
-    struct wire_reply reply;
+    struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, NULL, &reply, &fd, e);
     fdpass_close(&fd, 1);
@@ -168,7 +188,7 @@ int priv_net_down(uint64_t op, uint32_t slot, struct err *e) {
 
 int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e) {
     struct wire_request rq = {.op = WIRE_NET_EGRESS, .op_id = op, .slot = slot, .kind = mode};
-    struct wire_reply reply;
+    struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, NULL, &reply, &fd, e);
     fdpass_close(&fd, 1);
@@ -177,7 +197,7 @@ int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct er
 
 int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e) {
     struct wire_request rq = {.op = WIRE_NET_LIST, .op_id = op};
-    struct wire_reply reply;
+    struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, NULL, &reply, &fd, e);
     fdpass_close(&fd, 1);
@@ -192,7 +212,7 @@ int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mi
                    int *pid, struct err *e) {
     struct wire_request rq = {
         .op = WIRE_VMM_SPAWN, .op_id = op, .slot = slot, .kind = kind, .memory_mib = memory_mib, .vcpus = vcpus};
-    struct wire_reply reply;
+    struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, fds, &reply, &fd, e);
     if (r)

@@ -71,7 +71,8 @@ static _Noreturn void exec_vmm(char *const *argv, int console, int log, const si
         r = -errno;
     }
     char line[512];
-    int n = snprintf(line, sizeof(line), "banger-jail: cannot start %s: %s\n", argv[0], strerror(-r));
+    int n = snprintf(line, sizeof(line), "banger-jail: cannot start %s: %s%s\n", argv[0], strerror(-r),
+                     r == -ENOENT ? " (install it, or correct the vmm line of the policy)" : "");
     if (n > 0)
         (void) io_write(2, line, (size_t) n < sizeof(line) ? (size_t) n : sizeof(line) - 1);
     _exit(JAIL_EXIT_EXEC);
