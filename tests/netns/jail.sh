@@ -15,12 +15,13 @@ if ! tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then
     exit 1
 fi
 make -s build/common.a || exit 1
-flags="-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -DBANGER_LIBEXECDIR=\"/usr/local/libexec/banger\""
+flags="-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -DBANGER_LIBEXECDIR=\"/usr/local/libexec/banger\" \
+    -DBANGER_POLICY=\"/etc/banger/policy.conf\""
 # shellcheck disable=SC2086
 gcc $flags -static -s -o /usr/local/libexec/banger/jail-probe tests/netns/guest/jail_probe.c || exit 1
 # shellcheck disable=SC2086
 gcc $flags -o "$WORLD/jail-test" tests/netns/jail_*.c unpriv/vmm/qemu.c unpriv/vmm/qmp.c unpriv/vmm/args.c \
-    unpriv/vmm/tsc.c build/common.a -lcjson -lpthread || exit 1
+    unpriv/vmm/tsc.c unpriv/vmm/kvm.c unpriv/priv/priv.c policy/policy.c build/common.a -lcjson -lpthread || exit 1
 
 id "$account" >/dev/null 2>&1 || useradd --no-create-home --uid 1717 --groups banger "$account"
 echo "vmm probe /usr/local/libexec/banger/jail-probe /usr /usr/local" >> /etc/banger/policy.conf

@@ -171,6 +171,12 @@ int monitor_connect(uint32_t slot, enum monitor_socket which, struct err *e) {
     return fd;
 }
 
+/* And for the helper's client. */
+int monitor_helper(enum wire_worker worker, struct err *e) {
+    int fd = fcntl(world.workers[worker], F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? err_sys(e, errno, "no helper") : fd;
+}
+
 void vm_prepare(struct vm *vm, uint32_t slot) {
     char path[108];
     struct wire_reply reply;
