@@ -3,12 +3,11 @@
 
 # interrupted SIGNAL SECONDS COMMAND...: starts it, signals the client, waits.
 interrupted() {
-    local signal=$1 after=$2 client
+    local signal=$1 after=$2
     shift 2
-    as alice "$@" >/dev/null 2>"$WORLD/err" &
-    client=$!
+    start alice "$@" >/dev/null 2>"$WORLD/err"
     sleep "$after"
-    pkill "-$signal" -P "$client" -x banger || kill "-$signal" "$client"
+    kill "-$signal" "$client"
     wait "$client" 2>/dev/null
     status=$?
 }

@@ -37,12 +37,12 @@ capture bob vm delete -f nosuch
 contains "a VM that is not there" "$err" "banger vm list"
 
 # A home that cannot be written.
-mount --bind /home/carol /home/carol
-mount -o remount,ro,bind /home/carol
-capture as carol banger vm list
+mount --bind /home/erin /home/erin
+mount -o remount,ro,bind /home/erin
+capture as erin banger vm list
 check "read-only home: refused" test "$status" -ne 0
 contains "read-only home: the remedy" "$err" XDG_STATE_HOME
-umount /home/carol
+umount /home/erin
 
 # A disk that fills during a pull.
 mkdir -p "$(state dave)-small" && mount -t tmpfs -o size=120m,mode=0700,uid="$(id -u dave)" tmpfs "$(state dave)-small"

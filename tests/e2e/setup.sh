@@ -1,5 +1,5 @@
 # Accounts alice and bob (in group banger, the policy allows them), carol (not in
-# the group), dave (in the group, the policy denies him); alice pulls image and
+# the group), dave (in the group, the policy denies him), erin (new); alice pulls image and
 # kernel for real, bob starts from a copy of her store.
 # shellcheck shell=bash
 
@@ -16,6 +16,15 @@ outside() {
     shift
     (cd "/home/$account" && exec nsenter --net="$WORLD_HOST_NET" runuser -u "$account" -- env -i HOME="/home/$account" USER="$account" \
         LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin ${BANGER_DEBIAN_MIRROR:+BANGER_DEBIAN_MIRROR="$BANGER_DEBIAN_MIRROR"} "$@")
+}
+# start ACCOUNT COMMAND...: in the background; `client` is the command's own pid,
+# and SIGINT is not ignored as a shell's background jobs have it.
+start() {
+    local account=$1
+    shift
+    (cd "/home/$account" && exec runuser -u "$account" -- env -i --default-signal=INT HOME="/home/$account" USER="$account" \
+        LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin "$@") &
+    client=$!
 }
 alice() { as alice banger "$@"; }
 bob() { as bob banger "$@"; }
@@ -51,7 +60,7 @@ leave() {
 trap leave EXIT
 
 uid=1501 # in the default policy's pool, whatever accounts the machine has
-for account in alice bob carol dave; do
+for account in alice bob carol dave erin; do
     useradd --uid $uid --create-home --shell /bin/bash "$account"
     uid=$((uid + 1))
 done
@@ -64,8 +73,7 @@ ln -sf /usr/share/zoneinfo/UTC /etc/localtime
 # E2E_STORE=FOLDER: a store kept from an earlier run, to save the minute of the
 # pull while working on the tests; made when it is not there.
 if [ -n "${E2E_STORE:-}" ] && [ -d "$E2E_STORE" ]; then
-    mkdir -p "$(state alice)"
-    cp -a --sparse=always "$E2E_STORE/." "$(state alice)/"
+    cp -a --sparse=always "$E2E_STORE/." /home/alice/
     chown -R alice: /home/alice
 fi
 
@@ -86,7 +94,8 @@ equal "kernel list --json names it" "$(alice kernel list --json | jq -r '.kernel
 
 alice daemon stop >/dev/null
 if [ -n "${E2E_STORE:-}" ] && [ ! -d "$E2E_STORE" ]; then
-    cp -a --sparse=always "$(state alice)" "$E2E_STORE"
+    mkdir -p "$E2E_STORE"
+    cp -a --sparse=always /home/alice/.local /home/alice/.cache "$E2E_STORE/"
 fi
 mkdir -p "$(state bob)"
 cp -a --sparse=always "$(state alice)/images" "$(state alice)/kernels" "$(state alice)"/banger.db* "$(state bob)/"
