@@ -3,7 +3,7 @@
 #   tests/world.sh tests/netns/jail.sh
 # JAIL_KERNEL: a folder that guest/make.sh filled (default: build/jail-guest).
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 : "${WORLD:?run it inside tests/world.sh}"
 guest=${JAIL_KERNEL:-build/jail-guest}
 account=jailtest
@@ -15,13 +15,11 @@ if ! tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then
     exit 1
 fi
 make -s build/common.a || exit 1
-flags="-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -DBANGER_LIBEXECDIR=\"/usr/local/libexec/banger\" \
-    -DBANGER_POLICY=\"/etc/banger/policy.conf\""
-# shellcheck disable=SC2086
-gcc $flags -static -s -o /usr/local/libexec/banger/jail-probe tests/netns/guest/jail_probe.c || exit 1
-# shellcheck disable=SC2086
-gcc $flags -o "$WORLD/jail-test" tests/netns/jail_*.c unpriv/vmm/qemu.c unpriv/vmm/qmp.c unpriv/vmm/args.c \
-    unpriv/vmm/tsc.c unpriv/vmm/kvm.c unpriv/priv/priv.c policy/policy.c build/common.a -lcjson -lpthread || exit 1
+flags=(-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror '-DBANGER_LIBEXECDIR="/usr/local/libexec/banger"'
+    '-DBANGER_POLICY="/etc/banger/policy.conf"')
+gcc "${flags[@]}" -static -s -o /usr/local/libexec/banger/jail-probe tests/netns/guest/jail_probe.c || exit 1
+gcc "${flags[@]}" -o "$WORLD/jail-test" tests/netns/jail_*.c unpriv/vmm/{qemu,qmp,args,tsc,kvm}.c unpriv/priv/priv.c \
+    policy/policy.c build/common.a -lcjson -lpthread || exit 1
 
 id "$account" >/dev/null 2>&1 || useradd --no-create-home --uid 1717 --groups banger "$account"
 echo "vmm probe /usr/local/libexec/banger/jail-probe /usr /usr/local" >> /etc/banger/policy.conf
