@@ -189,10 +189,10 @@ static int hash_names(struct folder *f, struct err *e) {
 /* Cuts the sorted names into blocks. Bit 0 of an index entry's hash says that the block before ends with the same one.
  */
 static int cut_leaves(struct folder *f, struct err *e) {
-    uint32_t fill = LEAF_BYTES, room = 0;
+    uint32_t fill = 0, room = 0;
     for (uint32_t i = 0; i < f->count; i++) {
         uint32_t bytes = entry_bytes(f->x->tree->nodes[f->names[i].node].name_size);
-        if (fill + bytes > LEAF_BYTES) {
+        if (f->leaf_count == 0 || fill + bytes > LEAF_BYTES) {
             if (f->leaf_count == room) {
                 room = room ? room * 2 : 64;
                 struct leaf *moved = reallocarray(f->leaves, room, sizeof(*moved));

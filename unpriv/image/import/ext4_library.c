@@ -188,7 +188,7 @@ int ext4_write_rest(struct ext4 *x, struct err *e) {
     ext2_filsys fs = NULL;
     (void) set_com_err_hook(silent);
     errcode_t code = initialize(x, &fs);
-    int r = code ? failed(e, code, "The superblock") : 0;
+    int r = code || !fs ? failed(e, code, "The superblock") : 0;
     if (r == 0) {
         place_groups(x, fs);
         mark_blocks(x, fs);

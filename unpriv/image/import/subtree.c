@@ -394,12 +394,12 @@ static int open_image(struct copier *c) {
     char name[16];
     (void) snprintf(name, sizeof(name), "%d", copy);
     errcode_t code = ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager, &c->fs);
-    return code ? damaged(c, "it is no ext4 file system", code) : 0;
+    return code || !c->fs ? damaged(c, "it is no ext4 file system", code) : 0;
 }
 
 int subtree_read(int fd, const char *name, uint64_t limit, struct tree *t, struct volume *v,
                  struct import_report *report, struct err *e) {
-    struct err unused;
+    struct err unused = {0};
     struct copier *c = calloc(1, sizeof(*c));
     if (!c)
         return err_set(e, ENOMEM, "There is not enough memory to read the base image; free some and try again");

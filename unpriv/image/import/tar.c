@@ -154,7 +154,7 @@ static int take_entry(struct reader *d, struct archive_entry *entry, struct err 
     const char *path = archive_entry_pathname(entry), *hard = archive_entry_hardlink(entry);
     if (!path || path[0] == '\0')
         return err_set(e, EINVAL, "An entry of the archive has no name; make the archive again");
-    struct tree_inode proto;
+    struct tree_inode proto = {0};
     uint32_t node = 0, gone = 0;
     int r = 0;
     if (hard) {
