@@ -224,8 +224,7 @@ static int receive(struct talk *t) {
 /* --- waiting ----------------------------------------------------------------- */
 
 /* The feed's thread has ended: its pipe is closed, after the cancel when it failed. */
-static void on_feed_end(struct talk *t) {
-    struct feed *f = t->call->feed;
+static void on_feed_end(struct talk *t, struct feed *f) {
     if (f->result < 0 && f->result != -EPIPE) {
         *t->error = f->error;
         t->spoiled = 1;
@@ -254,8 +253,8 @@ static int wait_for_answer(struct talk *t) {
             on_signals(t);
         if (signals_ending())
             cancel(t);
-        if (p[2].revents)
-            on_feed_end(t);
+        if (f && p[2].revents)
+            on_feed_end(t, f);
         int r = p[0].revents ? receive(t) : 1;
         if (r <= 0)
             return r < 0 ? r : -ECONNRESET;
@@ -295,7 +294,7 @@ static int talk(struct talk *t) {
 }
 
 int client_request(struct client_call *call, cJSON **result, struct err *e) {
-    struct err unused;
+    struct err unused = {0};
     struct talk t = {.call = call, .error = e ? e : &unused};
     (void) signals_open();
     t.sock = reach(call, t.error);

@@ -1,7 +1,6 @@
 /* The table of commands, their options, and the way from the command line to one of them. */
 #include "commands.h"
 
-#include "../../common/cleanup.h"
 #include "../../common/version.h"
 #include "../image/catalog.h"
 #include "doctor.h"
@@ -16,6 +15,7 @@
 #include <inttypes.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- resolved defaults ------------------------------------------------------- */
@@ -291,12 +291,8 @@ static int command_help(const struct invocation *in) {
 
 /* --- the way in -------------------------------------------------------------- */
 
-static int run_command(const struct command *c, int argc, char **argv) {
-    cleanup_free const char **storage = calloc((size_t) argc + 1, sizeof(*storage));
-    cleanup_free struct invocation *in = calloc(1, sizeof(*in));
+static int invoke(const struct command *c, int argc, char **argv, const char **storage, struct invocation *in) {
     struct err e = {0};
-    if (!storage || !in)
-        return EXIT_OWN;
     if (options_parse(c, argc, argv, storage, in, &e) < 0) {
         output_error(&e);
         return EXIT_USAGE;
@@ -306,6 +302,15 @@ static int run_command(const struct command *c, int argc, char **argv) {
         return 0;
     }
     return c->run(in);
+}
+
+static int run_command(const struct command *c, int argc, char **argv) {
+    const char **storage = calloc((size_t) argc + 1, sizeof(*storage));
+    struct invocation *in = calloc(1, sizeof(*in));
+    int status = storage && in ? invoke(c, argc, argv, storage, in) : EXIT_OWN;
+    free(storage);
+    free(in);
+    return status;
 }
 
 static int is_help(const char *word) {

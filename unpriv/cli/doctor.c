@@ -38,6 +38,7 @@ static void add(cJSON *checks, const char *name, enum verdict verdict, const cha
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started one line above */
     (void) vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     cJSON *check = client_named(name);
@@ -84,13 +85,13 @@ static void check_helper(cJSON *checks) {
 
 static int in_session(gid_t wanted) {
     int count = getgroups(0, NULL);
-    cleanup_free gid_t *groups = count > 0 ? calloc((size_t) count, sizeof(*groups)) : NULL;
+    gid_t *groups = count > 0 ? calloc((size_t) count, sizeof(*groups)) : NULL;
     count = groups ? getgroups(count, groups) : 0;
-    for (int i = 0; i < count; i++) {
-        if (groups[i] == wanted)
-            return 1;
-    }
-    return getegid() == wanted;
+    int found = getegid() == wanted;
+    for (int i = 0; i < count; i++)
+        found |= groups[i] == wanted;
+    free(groups);
+    return found;
 }
 
 static void check_group(cJSON *checks) {

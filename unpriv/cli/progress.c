@@ -95,6 +95,7 @@ void progress_line(struct progress *p, const char *fmt, ...) {
     char text[2 * ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started one line above */
     (void) vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     text_sanitize(text);

@@ -63,19 +63,16 @@ static void show_end(const char *path) {
     if (n <= 0)
         return;
     text[n] = 0;
-    char *lines[LOG_LINES];
-    int count = 0;
-    for (; count < LOG_LINES && *text; count++) {
-        lines[count] = process_last_line(text);
-        if (lines[count] == text) {
-            count++;
-            break;
-        }
-        lines[count][-1] = 0;
+    size_t start = strlen(text);
+    for (int lines = 0; start > 0 && lines < LOG_LINES;) {
+        start--;
+        lines += start > 0 && text[start - 1] == '\n';
     }
-    while (count-- > 0) {
-        text_sanitize(lines[count]);
-        (void) fprintf(stderr, "  | %s\n", lines[count]);
+    char *rest = text + start;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        text_sanitize(line);
+        if (*line)
+            (void) fprintf(stderr, "  | %s\n", line);
     }
 }
 
@@ -199,12 +196,26 @@ int pull_kernel(const char *name, int replace, struct progress *p, struct err *e
     return pull_kernel_from(name, kernel->package, replace, p, e);
 }
 
+static int daemon_is_ours(void) {
+    cJSON *status = NULL;
+    int r = client_simple("daemon.status", NULL, &status, NULL);
+    int ours = r == 0 && strcmp(output_member(status, "version"), BANGER_STAMP) == 0;
+    cJSON_Delete(status);
+    return ours;
+}
+
 /* A kernel whose initramfs holds an agent of another build is made again from the
  * kept package; where that is gone, from the catalog. */
 static int refresh_kernel(const char *name, const cJSON *record, struct progress *p, struct err *e) {
     const struct paths *paths = client_paths(e);
     if (!paths)
         return -e->code;
+    if (!daemon_is_ours()) { /* it would give the kernel its own stamp again */
+        if (p)
+            progress_warn(p, "bangerd is of another build than this banger: `banger daemon stop` lets the next command "
+                             "start the one installed");
+        return 0;
+    }
     int fd = package_kept(paths, name);
     if (fd >= 0)
         return import_kernel(name, output_member(record, "source"), fd, 1, p, e);

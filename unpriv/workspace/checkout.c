@@ -60,11 +60,11 @@ static int copy_in(const struct workspace *w, const char *from, const char *name
     if (r < 0 || in < 0 || fstat(in, &st) < 0 || !S_ISREG(st.st_mode) || (limit && st.st_size > limit))
         return r;
     cleanup_fd int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    cleanup_free char *buffer = malloc(65536);
-    if (out < 0 || !buffer)
-        return err_sys(e, out < 0 ? errno : ENOMEM, "cannot write %s", path);
+    char buffer[65536];
+    if (out < 0)
+        return err_sys(e, errno, "cannot write %s", path);
     for (;;) {
-        ssize_t n = io_read_some(in, buffer, 65536);
+        ssize_t n = io_read_some(in, buffer, sizeof(buffer));
         r = n < 0 ? (int) n : io_write(out, buffer, (size_t) n);
         if (n <= 0 || r < 0)
             break;
@@ -389,10 +389,8 @@ static int copy_info(const struct workspace *w, struct err *e) {
     return r;
 }
 
-int workspace_prepare(const struct workspace_options *options, struct workspace *w, struct err *e) {
-    cleanup_free struct scratch_env *env = calloc(1, sizeof(*env));
-    if (!env)
-        return err_set(e, ENOMEM, "not enough memory for the workspace");
+static int prepare(const struct workspace_options *options, struct workspace *w, struct scratch_env *env,
+                   struct err *e) {
     int r = make_scratch(options, w, e);
     if (r < 0)
         return r;
@@ -405,4 +403,11 @@ int workspace_prepare(const struct workspace_options *options, struct workspace 
     if (r == 0)
         r = make_config(w, e);
     return r == 0 ? copy_info(w, e) : r;
+}
+
+int workspace_prepare(const struct workspace_options *options, struct workspace *w, struct err *e) {
+    struct scratch_env *env = calloc(1, sizeof(*env));
+    int r = env ? prepare(options, w, env, e) : err_set(e, ENOMEM, "not enough memory for the workspace");
+    free(env);
+    return r;
 }

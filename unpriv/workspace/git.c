@@ -10,8 +10,6 @@
 
 #define ARGUMENTS_MAX 24
 
-extern char **environ;
-
 /* The caller's environment without what would point git elsewhere (githooks(5)
  * sets GIT_DIR and others), with `settings`. A malloc'ed vector of borrowed strings. */
 static char **environment(const char *const *settings) {
@@ -45,7 +43,7 @@ int git_run(const char *cwd, const char *const *arguments, const char *const *se
     size_t n = 0;
     for (; n < sizeof(first) / sizeof(first[0]); n++)
         argv[n] = first[n];
-    for (size_t i = 0; arguments[i] && i < ARGUMENTS_MAX; i++)
+    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
         argv[n++] = arguments[i];
     argv[n] = NULL;
     cleanup_free char **env = environment(settings);

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 static int add_fd(posix_spawn_file_actions_t *actions, int fd, int number) {
     if (fd < 0)
         return posix_spawn_file_actions_addopen(actions, number, "/dev/null", O_RDWR, 0);

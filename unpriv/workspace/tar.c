@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define BUFFER_SIZE (256 * 1024)
+#define BUFFER_SIZE 262144
 
 struct tar {
     struct archive *archive;
@@ -65,7 +65,8 @@ static int put_folders(struct tar *t, const char *name, struct err *e) {
     size_t length = last ? (size_t) (last - name) : 0;
     size_t same = 0;
     for (size_t i = 0; i <= length; i++) {
-        char a = i == length ? '/' : name[i], b = t->folder[i] ? t->folder[i] : '/';
+        int a = i == length ? '/' : name[i];
+        int b = t->folder[i] ? t->folder[i] : '/';
         if (a != b)
             break;
         if (a == '/')
@@ -165,7 +166,7 @@ static int put_metadata(struct tar *t, struct source *s, const char *folder, int
     int r =
         dir ? put_header(t, name, S_IFDIR | 0755, 0, time(NULL), NULL, e) : err_sys(e, errno, "cannot read %s", folder);
     const struct dirent *d = NULL;
-    while (r == 0 && (d = readdir(dir))) {
+    while (r == 0 && dir && (d = readdir(dir))) {
         if (d->d_name[0] == '.')
             continue;
         char path[PATH_MAX];
@@ -214,13 +215,7 @@ static int open_archive(struct tar *t, struct err *e) {
     return archive_write_open(t->archive, t, NULL, write_out, NULL) == ARCHIVE_OK ? 0 : archive_failed(t, e);
 }
 
-int workspace_write_tar(const struct workspace *w, const char *key, int fd, struct err *e) {
-    cleanup_free struct tar *t = calloc(1, sizeof(*t));
-    cleanup_free char *buffer = malloc(BUFFER_SIZE);
-    if (!t || !buffer)
-        return err_set(e, ENOMEM, "not enough memory for the workspace");
-    t->buffer = buffer;
-    t->fd = fd;
+static int write_stream(struct tar *t, const struct workspace *w, const char *key, struct err *e) {
     int r = open_archive(t, e);
     if (r == 0 && key)
         r = put_key(t, key, e);
@@ -231,5 +226,21 @@ int workspace_write_tar(const struct workspace *w, const char *key, int fd, stru
     t->failed = r < 0 ? r : t->failed; /* what freeing would still write is dropped */
     archive_entry_free(t->entry);
     (void) archive_write_free(t->archive);
+    return r;
+}
+
+int workspace_write_tar(const struct workspace *w, const char *key, int fd, struct err *e) {
+    struct tar *t = calloc(1, sizeof(*t));
+    char *buffer = malloc(BUFFER_SIZE);
+    int r = -ENOMEM;
+    if (t && buffer) {
+        t->buffer = buffer;
+        t->fd = fd;
+        r = write_stream(t, w, key, e);
+    } else {
+        (void) err_set(e, ENOMEM, "not enough memory for the workspace");
+    }
+    free(buffer);
+    free(t);
     return r;
 }
