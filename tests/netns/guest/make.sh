@@ -58,7 +58,7 @@ inode=0
         entry $folder 0x41ed 0
     done
     entry dev/console 0x2180 0 5 1
-    for file in init modules $(ls tree | grep '\.ko$'); do
+    for file in init modules $(cd tree && echo ./*.ko); do
         size=$(stat -c %s "tree/$file")
         entry "$file" 0x81ed "$size"
         cat "tree/$file"
