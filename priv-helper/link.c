@@ -241,10 +241,14 @@ int link_bridge(uint32_t uid, uint32_t subnet) {
 }
 
 int link_attach(const char *tap, int bridge) {
+    /* LLDP frames are given to the port itself past every hook of the bridge: the port
+     * answers no ARP, and the rules drop what is IP. */
+    static const struct conf mute[] = {{IPV4_DEVCONF_ARP_IGNORE, 8}};
     int r = ipv6_off(0, tap);
     if (r)
         return r;
     nl_begin(&rq, route_fd);
+    inet_conf(0, tap, mute, 1);
     struct ifinfomsg *ifi = link_message(RTM_SETLINK, NLM_F_ACK, 0, tap);
     ifi->ifi_flags = IFF_UP;
     ifi->ifi_change = IFF_UP;

@@ -130,8 +130,8 @@ static const struct rule rules[] = {
       NET(R4, 8, 6), IN(GUESTS), ACCEPT}},
     {PORT_IN, {DROP}},
 
-    /* Frames to 01:80:c2:00:00:0X (LLDP and the like) are given to the port itself,
-     * and do not pass the hook above. */
+    /* Frames to 01:80:c2:00:00:0X are given to the port itself and do not pass the hook
+     * above; LLDP's (0E) pass neither, see link_attach() and RAW. */
     {PORT_LOCAL, {FROM_PORT, LINK(R0, 0, 5), IS(5, "\x01\x80\xc2\x00\x00"), DROP}},
     {RAW, {FROM_PORT, DROP}},
 

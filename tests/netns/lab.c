@@ -262,6 +262,30 @@ int guest_resolve(struct guest *g) {
     return 0;
 }
 
+int guest_arped(const struct guest *g, const struct frame *f, uint32_t address) {
+    long long until = io_now_ms() + WAIT_MS;
+    uint8_t in[2048];
+    size_t n;
+    guest_send(g, f);
+    while ((n = guest_read(g, in, sizeof(in), until)) > 0) {
+        if (n >= 42 && in[12] == 8 && in[13] == 6 && in[21] == 2 && get32(in + 28) == address)
+            return 1;
+    }
+    return 0;
+}
+
+/* Without a UDP checksum, which is optional in IPv4. */
+struct frame frame_udp(const struct guest *g, uint32_t to, uint16_t to_port, uint16_t from_port) {
+    uint8_t p[20 + 8 + 32] = {0x45, 0, 0, sizeof(p), 0, 0, 0, 0, 64, 17};
+    put32(p + 12, g->address);
+    put32(p + 16, to);
+    put16(p + 10, checksum(p, 20));
+    put16(p + 20, from_port);
+    put16(p + 22, to_port);
+    put16(p + 24, sizeof(p) - 20);
+    return frame_ether(g->gateway_mac, g->mac, 0x0800, p, sizeof(p));
+}
+
 int guest_hears(const struct guest *g, const char *text) {
     long long until = io_now_ms() + 2 * WAIT_MS;
     uint8_t in[2048];

@@ -58,6 +58,9 @@ int guest_gets(const struct guest *g, const struct frame *f);
 int guest_pinged(const struct guest *g, uint32_t from);
 /* Asks for the gateway's MAC by ARP, as a guest does: 1 when it was answered. */
 int guest_resolve(struct guest *g);
+/* Whether anyone says by ARP, asked by `f`, to have `address`. */
+int guest_arped(const struct guest *g, const struct frame *f, uint32_t address);
+struct frame frame_udp(const struct guest *g, uint32_t to, uint16_t to_port, uint16_t from_port);
 /* Whether a UDP datagram with `text` reaches `g`; it answers ARP meanwhile. */
 int guest_hears(const struct guest *g, const char *text);
 

@@ -32,6 +32,8 @@
 #define WORLD_OWN   0x0a630001u /* 10.99.0.1, private, beyond the uplink */
 #define HOST_UPLINK 0xcb007102u /* 203.0.113.2, the host's own */
 
+#define SAY_PORT 4000 /* say()'s own */
+
 static int passed, failed, skipped;
 static pid_t world;
 static int log_sock;
@@ -103,6 +105,9 @@ static void say(uid_t uid, uint32_t to, const char *text) {
         if (uid != 0 && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
             _exit(2);
         int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(SAY_PORT)};
+        if (bind(fd, (struct sockaddr *) &from, sizeof(from)))
+            _exit(2);
         (void) sendto(fd, text, strlen(text), 0, (struct sockaddr *) &where, sizeof(where));
         _exit(0);
     }
@@ -296,7 +301,7 @@ static void test_spoof(struct guest *a, struct guest *b) {
     dropped(a, b, frame_ether(NULL, a->mac, 0x88b5, "x", 1), "any other type");
 }
 
-static void test_host(struct guest *a) {
+static void test_host(struct guest *a, struct guest *b) {
     static const uint8_t lldp[6] = {1, 0x80, 0xc2, 0, 0, 0x0e};
     check(guest_resolve(a), "host: control: the gateway answers ARP");
     check(!pings(a, a->gateway), "host: no ping of the gateway");
@@ -305,11 +310,22 @@ static void test_host(struct guest *a) {
     struct frame f = frame_icmp(lldp, a->mac, a->address, a->gateway);
     guest_send(a, &f);
     check(!guest_pinged(a, a->gateway), "host: nor by a frame for the port itself");
-    struct frame ask = frame_arp(a->mac, a->mac, a->address, HOST_UPLINK);
-    guest_send(a, &ask);
-    check(!guest_pinged(a, HOST_UPLINK), "host: and other addresses are not on its ARP");
+    struct frame ask = frame_arp(a->mac, a->mac, a->address, a->gateway);
+    check(guest_arped(a, &ask, a->gateway), "host: control: the gateway's address is on its ARP");
+    memcpy(ask.bytes, lldp, sizeof(lldp));
+    check(!guest_arped(a, &ask, a->gateway), "host: but not for the port itself");
+    ask = frame_arp(a->mac, a->mac, a->address, HOST_UPLINK);
+    check(!guest_arped(a, &ask, HOST_UPLINK), "host: nor any other address of it");
     say(ALICE, a->address, "owner");
     check(guest_hears(a, "owner"), "host: control: the owner's process reaches the guest");
+    struct frame reply = frame_udp(a, a->gateway, SAY_PORT, 9);
+    guest_send(a, &reply);
+    say(ALICE, a->address, "again");
+    check(guest_hears(a, "again"), "host: control: and goes on after an answer");
+    say(BOB, a->address, "takeover");
+    check(!guest_hears(a, "takeover"), "host: another account does not take over the connection by its port");
+    say(BOB, a->address + 1, "stranger");
+    check(!guest_hears(b, "stranger"), "host: nor reaches the account's other guest");
     say(BOB, a->address, "stranger");
     check(!guest_hears(a, "stranger"), "host: another account's does not");
     say(0, a->address, "outside");
@@ -368,7 +384,7 @@ static void test_bounds(void) {
         return;
     }
     test_spoof(&a, &b);
-    test_host(&a);
+    test_host(&a, &b);
     test_accounts(&a, &other);
     test_egress(&h, &a, &b, &other);
     check(slots(&h) == 3 && slots(&bobs) == 1, "list: each account sees its own");
