@@ -154,8 +154,8 @@ static int open_image(const struct vm_record *r, struct err *e) {
     (void) snprintf(path, sizeof(path), "images/%s/rootfs.ext4", r->image);
     int fd = vm_open(engine.state, path, O_RDONLY);
     if (fd < 0)
-        return err_sys(e, -fd, "cannot open the image's file %s/%s; `banger image pull` makes it again",
-                       engine.state_path, path);
+        return err_set(e, -fd, "cannot open the image's file %s/%s (%s): delete the image and pull it again",
+                       engine.state_path, path, strerror(-fd));
     return fd;
 }
 

@@ -3,6 +3,7 @@
 
 #include "../../common/cleanup.h"
 #include "../../common/fdpass.h"
+#include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
 #include "../daemon/engine.h"
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,6 +23,7 @@
 
 #define BOOT_MS_KVM 120000
 #define BOOT_MS_TCG 300000
+#define ENDING_MS   2000
 
 struct starting {
     struct rpc *rpc;
@@ -88,8 +91,9 @@ static int open_kernel_file(struct starting *s, enum wire_spawn_fd role, const c
     (void) snprintf(path, sizeof(path), "kernels/%s/%s", s->r->kernel, name);
     int fd = vm_open(engine.state, path, O_RDONLY);
     if (fd < 0)
-        return err_sys(e, -fd, "cannot open the kernel's file %s/%s; `banger kernel import` makes it again",
-                       engine.state_path, path);
+        return err_set(e, -fd,
+                       "cannot open the kernel's file %s/%s (%s): import the kernel again with `banger kernel pull`",
+                       engine.state_path, path, strerror(-fd));
     s->fds[role] = fd;
     return 0;
 }
@@ -199,10 +203,12 @@ static int not_ready(const struct vm_record *r, int timeout_ms, int ended, struc
     char how[64];
     struct err cause = *e;
     vm_last_line(r->slot, "console.log", line, sizeof(line));
+    if (line[0] == 0)
+        vm_last_line(r->slot, "vmm.log", line, sizeof(line));
+    if (line[0] == 0)
+        (void) snprintf(line, sizeof(line), "nothing");
     if (ended) {
         how_it_ended(r->slot, how);
-        if (line[0] == 0)
-            vm_last_line(r->slot, "vmm.log", line, sizeof(line));
         return err_set(e, EIO,
                        "VM %s never became ready: its VMM %s; last seen: \"%s\"; `banger vm logs %s` shows more",
                        r->name, how, line, r->name);
@@ -234,7 +240,9 @@ static int wait_ready(struct starting *s, struct vm_live *live, struct err *e) {
     if (rpc_gone(s->rpc))
         return err_set(e, ECANCELED, "starting VM %s was cancelled", r->name);
     s->never_ready = 1;
-    return not_ready(r, timeout_ms, vm_pid_ended(pidfd), e);
+    /* A VMM that ends closes its sockets a moment before its jail is gone. */
+    int ended = e->code != ETIMEDOUT && io_wait(pidfd, POLLIN, ENDING_MS) == 0;
+    return not_ready(r, timeout_ms, ended, e);
 }
 
 /* --- start ------------------------------------------------------------------------------ */
