@@ -20,7 +20,7 @@
 #include <sys/time.h>
 
 #define REQUESTS_MAX    64
-#define REQUEST_STACK   (256 * 1024)
+#define REQUEST_STACK   ((size_t) 256 * 1024)
 #define REQUEST_WAIT_MS 10000 /* a client has this long to send its line */
 #define ANSWER_WAIT_S   10    /* and this long to take each part of the answer */
 #define STOP_WAIT_MS    5000  /* requests under way get this long to undo themselves */

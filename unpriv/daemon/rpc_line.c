@@ -1,12 +1,12 @@
 #include "rpc_line.h"
 
-#include "../../common/cleanup.h"
 #include "../../common/fdpass.h"
 #include "../../common/io.h"
 #include "rpc.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Brackets outside strings, counted: 1 when they nest deeper than allowed. */
@@ -87,7 +87,7 @@ static int read_line(int sock, int timeout_ms, char *line, int *fds, size_t *cou
 
 int rpc_line_read(int sock, int timeout_ms, cJSON **request, int *fds, size_t *count, struct err *e) {
     *count = 0;
-    cleanup_free char *line = malloc(RPC_LINE_MAX);
+    char *line = calloc(1, RPC_LINE_MAX);
     if (!line)
         return err_set(e, ENOMEM, "bangerd has no memory left: free some and try again");
     int r = read_line(sock, timeout_ms, line, fds, count, e);
@@ -95,6 +95,7 @@ int rpc_line_read(int sock, int timeout_ms, cJSON **request, int *fds, size_t *c
         *request = rpc_line_parse(line, (size_t) r, e);
         r = *request ? 0 : -EBADMSG;
     }
+    free(line);
     if (r) {
         fdpass_close(fds, *count);
         *count = 0;

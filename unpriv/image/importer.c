@@ -125,7 +125,7 @@ static int take_bytes(struct run *run, const char *bytes, size_t size, struct er
 /* Reads messages until the last line; notices a client that goes away. */
 static int follow(struct run *run, struct err *e) {
     while (!run->ended) {
-        char bytes[1024];
+        char bytes[1024] = {0};
         if (run->rpc && rpc_gone(run->rpc))
             return err_set(e, ECANCELED, "the import was cancelled");
         int r = io_wait(run->messages, POLLIN, POLL_MS);
