@@ -83,7 +83,7 @@ static void put_time(uint32_t *low, uint32_t *extra, int64_t seconds, uint32_t n
     if (seconds > TIME_MAX)
         seconds = TIME_MAX;
     *low = (uint32_t) seconds;
-    *extra = (uint32_t) ((seconds - (int32_t) *low) >> 32) | (nanoseconds % 1000000000u) << EXT4_EPOCH_BITS;
+    *extra = (uint32_t) ((uint64_t) (seconds - (int32_t) *low) >> 32) | (nanoseconds % 1000000000u) << EXT4_EPOCH_BITS;
 }
 
 /* Device numbers: the old 16-bit form where it fits, else the new one (include/linux/kdev_t.h). */

@@ -188,18 +188,20 @@ int ext4_write_rest(struct ext4 *x, struct err *e) {
     ext2_filsys fs = NULL;
     (void) set_com_err_hook(silent);
     errcode_t code = initialize(x, &fs);
-    int r = code || !fs ? failed(e, code, "The superblock") : 0;
-    if (r == 0) {
-        place_groups(x, fs);
-        mark_blocks(x, fs);
-        mark_inodes(x, fs);
-        code = ext2fs_flush_icache(fs);
-        if (code == 0)
-            code = ext2fs_create_resize_inode(fs);
-        if (code == 0)
-            code = add_journal(x, fs);
-        r = code ? failed(e, code, "The journal") : write_all_xattrs(x, fs, e);
+    if (code || !fs) {
+        if (fs)
+            ext2fs_free(fs);
+        return failed(e, code, "The superblock");
     }
+    place_groups(x, fs);
+    mark_blocks(x, fs);
+    mark_inodes(x, fs);
+    code = ext2fs_flush_icache(fs);
+    if (code == 0)
+        code = ext2fs_create_resize_inode(fs);
+    if (code == 0)
+        code = add_journal(x, fs);
+    int r = code ? failed(e, code, "The journal") : write_all_xattrs(x, fs, e);
     if (r == 0) {
         seal_groups(fs);
         code = ext2fs_close2(fs, EXT2_FLAG_FLUSH_NO_SYNC);
@@ -207,7 +209,6 @@ int ext4_write_rest(struct ext4 *x, struct err *e) {
             return 0;
         r = failed(e, code, "The superblock");
     }
-    if (fs)
-        ext2fs_free(fs);
+    ext2fs_free(fs);
     return r;
 }

@@ -360,6 +360,8 @@ static int copy_top(struct copier *c, const char *name) {
     ext2_ino_t number = 0;
     struct ext2_inode_large inode;
     struct tree_inode proto;
+    if (!c->fs)
+        return damaged(c, "it is no ext4 file system", 0);
     errcode_t code = ext2fs_lookup(c->fs, EXT2_ROOT_INO, name, (int) strlen(name), NULL, &number);
     if (code == EXT2_ET_FILE_NOT_FOUND)
         return 0;
@@ -394,7 +396,7 @@ static int open_image(struct copier *c) {
     char name[16];
     (void) snprintf(name, sizeof(name), "%d", copy);
     errcode_t code = ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager, &c->fs);
-    return code || !c->fs ? damaged(c, "it is no ext4 file system", code) : 0;
+    return code ? damaged(c, "it is no ext4 file system", code) : 0;
 }
 
 int subtree_read(int fd, const char *name, uint64_t limit, struct tree *t, struct volume *v,
