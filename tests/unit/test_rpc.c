@@ -167,6 +167,8 @@ Test(rpc, too_many_descriptors_are_refused_and_none_leaks) {
     static const char request[] = "{\"op\":\"image.list\"}\n";
     char got[512];
     const int fds[] = {0, 0, 0, 0, 0};
+    expect_text(request, "\"ok\":true"); /* the server has opened what it keeps */
+    (void) poll(NULL, 0, 100);
     const int before = open_count();
     for (size_t count = 0; count <= 5; count++) {
         int sock = connect_client();
