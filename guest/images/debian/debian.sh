@@ -79,6 +79,8 @@ main() {
     check_host
 
     include=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages" | tr -s ' \n' ',,')${BANGER_DEBIAN_EXTRA:-}
+    # sync-in keeps the owners and modes that the recipe's files happen to have here.
+    laid=$(cd "$here/tree" && find . | sort | tr '\n' ' ')
     # shellcheck disable=SC2016 # "$1" is the hook's
     set -- --mode=unshare --variant=minbase --format=tar --include="${include%,}" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
@@ -86,6 +88,7 @@ main() {
         --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
         --aptopt='Acquire::Languages "none"' --aptopt='Apt::Install-Recommends "false"' \
         --customize-hook="sync-in '$here/tree' /" \
+        --customize-hook="cd \"\$1\" && chown -h 0:0 $laid && chmod u=rwX,go=rX $laid" \
         --customize-hook='chroot "$1" sh /usr/lib/banger/finish && rm -r "$1/usr/lib/banger"' \
         "$suite" -
     if [ -n "${BANGER_DEBIAN_MIRROR:-}" ]; then
