@@ -24,7 +24,7 @@ check() {
 }
 # equal NAME GOT WANTED
 equal() {
-    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "got:    $2" "wanted: $3"; fi
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "got:    $2" "wanted: $3" "stderr: ${err:-}"; fi
 }
 # contains NAME TEXT PART
 contains() {

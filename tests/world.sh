@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs a command as root in a world of its own: private mount, network and ipc
+# Runs a command as root in a world of its own: private mount, pid, network and ipc
 # namespaces, /etc and /usr/local overlaid (accounts, policy and the installed
 # banger are this world's alone), empty /run, /home and /dev/shm. Nothing it does
 # is seen outside, and it is gone with its last process.
@@ -11,17 +11,25 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-if [ "${1:-}" != --inside ]; then
+case ${1:-} in
+--mounted) # the outer network stays reachable by a name that only this world has
+    shift
+    touch "$WORLD/host-net"
+    mount --bind /proc/self/ns/net "$WORLD/host-net"
+    exec unshare --net --ipc --pid --fork --kill-child --mount-proc "$0" --inside "$@"
+    ;;
+--inside) shift ;;
+*)
     [ "$(id -u)" -eq 0 ] || { echo "tests/world.sh needs root (namespaces and overlays); run the unit tests alone with: make unit" >&2; exit 1; }
     WORLD=$(mktemp -d /var/tmp/banger-world.XXXXXX)
     chmod 0711 "$WORLD"
     trap 'rm -rf "$WORLD"' EXIT
-    export WORLD WORLD_HOST_NET="/proc/$$/ns/net"
+    export WORLD WORLD_HOST_NET="$WORLD/host-net"
     status=0
-    unshare --mount --net --ipc --propagation private "$0" --inside "$@" || status=$?
+    unshare --mount --propagation private "$0" --mounted "$@" || status=$?
     exit $status
-fi
-shift
+    ;;
+esac
 
 overlay() {
     mkdir -p "$WORLD/up$1" "$WORLD/work$1"

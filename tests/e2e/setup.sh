@@ -17,12 +17,13 @@ outside() {
     (cd "/home/$account" && exec nsenter --net="$WORLD_HOST_NET" runuser -u "$account" -- env -i HOME="/home/$account" USER="$account" \
         LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin ${BANGER_DEBIAN_MIRROR:+BANGER_DEBIAN_MIRROR="$BANGER_DEBIAN_MIRROR"} "$@")
 }
-# start ACCOUNT COMMAND...: in the background; `client` is the command's own pid,
-# and SIGINT is not ignored as a shell's background jobs have it.
+# start ACCOUNT COMMAND...: in the background; `client` is the command's own pid
+# (runuser would stay in between), and SIGINT is not ignored as a shell's background
+# jobs have it.
 start() {
     local account=$1
     shift
-    (cd "/home/$account" && exec runuser -u "$account" -- env -i --default-signal=INT HOME="/home/$account" USER="$account" \
+    (cd "/home/$account" && exec setpriv --reuid "$account" --regid "$account" --init-groups env -i --default-signal=INT HOME="/home/$account" USER="$account" \
         LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin "$@") &
     client=$!
 }

@@ -105,12 +105,25 @@ static int write_stream(int fd, void *arg, struct err *e) {
 
 /* --- the request ------------------------------------------------------------- */
 
+/* An account that may not use banger hears so before an image is pulled for it. */
+static int may_use(struct err *e) {
+    if (access(BANGER_LIBEXECDIR "/banger-helper", X_OK) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return err_set(e, ENOENT, "banger's helper is not installed: an administrator runs `make install`");
+    return err_set(e, EACCES,
+                   "this account may not use banger: an administrator adds it to the group banger (`usermod -aG "
+                   "banger NAME`), then log in again");
+}
+
 /* What has to be there before: key, images, the workspace's metadata. */
 static int prepare(struct launch *l, const struct workspace_options *options) {
     const struct paths *paths = client_paths(&l->error);
     if (!paths)
         return -l->error.code;
-    int r = key_public(paths, l->key, &l->error);
+    int r = may_use(&l->error);
+    if (r == 0)
+        r = key_public(paths, l->key, &l->error);
     if (r == 0)
         r = pull_needed(l->image, l->kernel, &l->progress, &l->error);
     if (r == 0 && l->has_workspace)
@@ -208,21 +221,26 @@ static int begin(struct launch *l) {
     return r == 0 && signals_ending() ? -EINTR : r;
 }
 
-int command_run(const struct invocation *in) {
+/* `session`: with a shell or a command in it. */
+static int launch(const struct invocation *in, int session) {
     cleanup_free struct launch *l = malloc(sizeof(*l));
+    int own = session ? EXIT_RUN : EXIT_OWN;
     if (!l)
-        return EXIT_RUN;
+        return own;
     open_launch(l, in);
     int r = begin(l), status = 0;
-    int detach = options_given(in, OPT_DETACH);
     if (r < 0)
-        status = finish(l, r, detach ? EXIT_OWN : EXIT_RUN);
+        status = finish(l, r, own);
     else if (r == 0)
-        status = detach ? create(l) : run(l);
+        status = session ? run(l) : create(l);
     workspace_close(&l->workspace);
     return status;
 }
 
+int command_run(const struct invocation *in) {
+    return launch(in, !options_given(in, OPT_DETACH));
+}
+
 int command_create(const struct invocation *in) {
-    return command_run(in);
+    return launch(in, 0);
 }
