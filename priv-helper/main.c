@@ -31,8 +31,6 @@
 #define FILES_MAX    64ul
 #define FILES_LEAST  32ul
 
-struct policy_who helper_who;
-
 static const struct helper_worker workers[WIRE_WORKERS] = {
     [WIRE_NET] = {.name = "net",
                   .caps = CAP_BIT(CAP_NET_ADMIN),

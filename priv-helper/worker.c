@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct policy_who helper_who;
+
 #define REPLY_DEADLINE_MS 5000
 
 /* The closed list of operations, the worker that has each, and the fields it uses. */

@@ -51,8 +51,7 @@ static const char *spawn_step(uint32_t step) {
     static const char *const names[] = {
         [SPAWN_STEP_PIPE] = "making a pipe",
         [SPAWN_STEP_CLONE] = "making the jail's process (are pid namespaces in the kernel?)",
-        [SPAWN_STEP_TREE] = "taking up what the jail shows (do the folders and the program of the policy's vmm line "
-                            "exist, and is the state folder on an ordinary file system?)",
+        [SPAWN_STEP_TREE] = "taking up what the jail shows (does all that the policy's vmm line names exist?)",
         [SPAWN_STEP_NAMESPACE] = "leaving the host's namespaces (are they all in the kernel?)",
         [SPAWN_STEP_ROOT] = "making the jail's root",
         [SPAWN_STEP_MOUNT] = "mounting in the jail",
