@@ -18,7 +18,8 @@ fail() {
 
 clang-format --dry-run --Werror "${all[@]}" "${headers[@]}" || fail "clang-format (mend with: clang-format -i FILE)"
 
-# One file a run: clang-tidy 14 mistakes va_list in the second one of a run. gcc's own flags that clang does not know are left out for clang-tidy.
+# gcc's own flags that clang does not know are left out for clang-tidy, which gets
+# one file a run: it mistakes va_list in the second one.
 tidy_flags=()
 for flag in "${flags[@]}"; do
     case $flag in -Wcast-align=strict | -fstack-clash-protection | -Werror | -W*) ;; *) tidy_flags+=("$flag") ;; esac
