@@ -41,7 +41,7 @@ mount --bind /home/erin /home/erin
 mount -o remount,ro,bind /home/erin
 capture as erin banger vm list
 check "read-only home: refused" test "$status" -ne 0
-contains "read-only home: the remedy" "$err" XDG_STATE_HOME
+contains "read-only home: the remedy" "$err" "set XDG_"
 umount /home/erin
 
 # A disk that fills during a pull.
