@@ -30,17 +30,11 @@ extern struct policy_who helper_who; /* .uid is the helper's own real uid */
 
 /* --- answers -----------------------------------------------------------------
  * Each gets a well-formed request that the policy allows, does it, and fills the
- * reply's verdict (helper_failed() on failure) and results; what it sets `*reply_fd`
- * to is sent along and closed. `fds` are closed by the caller. */
-typedef void helper_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
-                           struct wire_reply *reply, int *reply_fd);
-
-/* verdict WIRE_FAILED, `error` (positive errno) at kernel call number `step`. */
-static inline void helper_failed(struct wire_reply *reply, uint32_t step, int error) {
-    reply->verdict = WIRE_FAILED;
-    reply->step = step;
-    reply->error = error;
-}
+ * reply's results; what it sets `*reply_fd` to is sent along and closed. `fds` are
+ * closed by the caller. 0, or a negative errno with the reply's `step` set to the
+ * kernel call that failed. */
+typedef int helper_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
+                          struct wire_reply *reply, int *reply_fd);
 
 /* What a worker is: a row of main.c's table. */
 struct helper_worker {
@@ -88,8 +82,7 @@ extern const size_t net_worker_call_count;
  * and must have what worker.c itself needs: recvmsg sendmsg poll ppoll fcntl
  * getsockopt newfstatat openat read close capget capset exit_group clock_gettime. */
 int jail_worker_init(void);
-void jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
-                       struct wire_reply *reply, int *reply_fd);
+helper_answer jail_answer_spawn;
 extern const int jail_worker_calls[];
 extern const size_t jail_worker_call_count;
 

@@ -287,16 +287,15 @@ static struct report wait_ready(int from) {
     return report;
 }
 
-void jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
-                       struct wire_reply *reply, int *reply_fd) {
+int jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
+                      struct wire_reply *reply, int *reply_fd) {
     static struct spawn s;
     int ends[2], pidfd = -1;
     s = (struct spawn){.request = request, .fds = fds};
     s.vmm = request->kind == WIRE_SPAWN_TRIAL ? NULL : &policy->vmms[request->kind];
-    if (pipe2(ends, O_CLOEXEC)) {
-        helper_failed(reply, SPAWN_STEP_PIPE, errno);
-        return;
-    }
+    reply->step = SPAWN_STEP_PIPE;
+    if (pipe2(ends, O_CLOEXEC))
+        return -errno;
     s.report = ends[1];
     struct clone_args clone = {
         .flags = CLONE_PIDFD | CLONE_NEWPID, .pidfd = (uintptr_t) &pidfd, .exit_signal = SIGCHLD};
@@ -304,78 +303,74 @@ void jail_answer_spawn(const struct wire_request *request, const int *fds, const
     long pid = syscall(SYS_clone3, &clone, sizeof(clone));
     if (pid == 0)
         child(&s);
-    int error = errno;
+    struct report report = {.step = SPAWN_STEP_CLONE, .error = errno};
     cap_lower();
     (void) close(ends[1]);
-    if (pid < 0) {
-        (void) close(ends[0]);
-        helper_failed(reply, SPAWN_STEP_CLONE, error);
-        return;
-    }
-    struct report report = wait_ready(ends[0]);
+    if (pid > 0)
+        report = wait_ready(ends[0]);
     (void) close(ends[0]);
-    if (report.step != 0) {
+    if (pid > 0 && report.step != 0) {
         (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
         (void) io_wait(pidfd, POLLIN, 1000); /* it holds the caller's descriptors, and a lock, until it is gone */
         (void) close(pidfd);
-        helper_failed(reply, report.step, report.error);
-        return;
     }
+    reply->step = report.step;
+    if (report.step != 0)
+        return report.error > 0 ? -report.error : -EIO;
     reply->pid = (int32_t) pid;
     *reply_fd = pidfd;
+    return 0;
 }
 
 /* Inherited by the VMM, so it has the VMM's calls, and on top what only this worker
  * and its child need. */
-const int jail_worker_calls[] = {
-    VMM_CALLS,
-    SYS_recvmsg,
-    SYS_sendmsg,
-    SYS_poll,
-    SYS_getsockopt,
-    SYS_capget,
-    SYS_capset,
-    SYS_pipe2,
-    SYS_pidfd_send_signal,
-    SYS_open_tree,
-    SYS_mount_setattr,
-    SYS_unshare,
-    SYS_sethostname,
-    SYS_fsopen,
-    SYS_fsconfig,
-    SYS_fsmount,
-    SYS_move_mount,
-    SYS_mkdir,
-    SYS_mknod,
-    SYS_mknodat,
-    SYS_mkdirat,
-    SYS_symlink,
-    SYS_symlinkat,
-    SYS_pivot_root,
-    SYS_umount2,
-    SYS_chdir,
-    SYS_fchdir,
-    SYS_umask,
-    SYS_setsid,
-    SYS_close_range,
-    SYS_dup2,
-    SYS_dup3,
-    SYS_getrlimit,
-    SYS_setrlimit,
-    SYS_prlimit64,
-    SYS_landlock_create_ruleset,
-    SYS_landlock_add_rule,
-    SYS_landlock_restrict_self,
-    SYS_seccomp,
-    SYS_fork,
-    SYS_vfork,
-    SYS_wait4,
-    SYS_kill,
-    SYS_signalfd4,
-    SYS_alarm,
-    SYS_setitimer,
-    SYS_pwrite64,
-    SYS_pread64,
-    SYS_ftruncate,
-};
+const int jail_worker_calls[] = {VMM_CALLS,
+                                 SYS_recvmsg,
+                                 SYS_sendmsg,
+                                 SYS_poll,
+                                 SYS_getsockopt,
+                                 SYS_capget,
+                                 SYS_capset,
+                                 SYS_pipe2,
+                                 SYS_pidfd_send_signal,
+                                 SYS_open_tree,
+                                 SYS_mount_setattr,
+                                 SYS_unshare,
+                                 SYS_sethostname,
+                                 SYS_fsopen,
+                                 SYS_fsconfig,
+                                 SYS_fsmount,
+                                 SYS_move_mount,
+                                 SYS_mkdir,
+                                 SYS_mknod,
+                                 SYS_mknodat,
+                                 SYS_mkdirat,
+                                 SYS_symlink,
+                                 SYS_symlinkat,
+                                 SYS_pivot_root,
+                                 SYS_umount2,
+                                 SYS_chdir,
+                                 SYS_fchdir,
+                                 SYS_umask,
+                                 SYS_setsid,
+                                 SYS_close_range,
+                                 SYS_dup2,
+                                 SYS_dup3,
+                                 SYS_getrlimit,
+                                 SYS_setrlimit,
+                                 SYS_prlimit64,
+                                 SYS_landlock_create_ruleset,
+                                 SYS_landlock_add_rule,
+                                 SYS_landlock_restrict_self,
+                                 SYS_seccomp,
+                                 SYS_fork,
+                                 SYS_vfork,
+                                 SYS_wait4,
+                                 SYS_kill,
+                                 SYS_signalfd4,
+                                 SYS_alarm,
+                                 SYS_setitimer,
+                                 SYS_pwrite64,
+                                 SYS_pread64,
+                                 SYS_ftruncate};
 const size_t jail_worker_call_count = sizeof(jail_worker_calls) / sizeof(jail_worker_calls[0]);

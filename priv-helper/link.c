@@ -1,69 +1,104 @@
+/* Links, addresses and routes by libnl-route. Nothing is cached: each message is built
+ * for the one interface it is about. */
 #include "net.h"
-#include "netlink.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if.h>
-#include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/ip.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/inet.h>
+#include <netlink/route/link/inet6.h>
+#include <netlink/route/route.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#define DUMP_TRIES  8
 #define VNET_HEADER 12 /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
 
-static int route_fd = -1;
-static struct nl_request rq;
+static struct nl_sock *route;
+
+/* --- talking ------------------------------------------------------------------- */
+
+static int kernel_error; /* of the request under way: libnl's own numbers say less */
+
+static int on_error(struct sockaddr_nl *from, struct nlmsgerr *answer, void *arg) {
+    (void) from, (void) arg;
+    kernel_error = answer->error;
+    return NL_STOP;
+}
+
+static int on_end(struct nl_msg *message, void *arg) {
+    const struct nlmsghdr *h = nlmsg_hdr(message);
+    (void) arg;
+    if (nlmsg_datalen(h) >= (int) sizeof(int))
+        kernel_error = *(const int *) nlmsg_data(h);
+    return NL_OK;
+}
+
+/* Every message needs the capability while it is sent. */
+static int send_raised(struct nl_sock *sock, struct nl_msg *message) {
+    struct iovec iov = {nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len};
+    cap_raise(CAP_NET_ADMIN);
+    int r = nl_send_iovec(sock, message, &iov, 1);
+    cap_lower();
+    return r;
+}
 
 int link_init(void) {
-    route_fd = nl_open(NETLINK_ROUTE);
-    return route_fd < 0 ? route_fd : 0;
+    struct nl_cb *cb = net_allocated(nl_cb_alloc(NL_CB_DEFAULT));
+    route = net_allocated(nl_socket_alloc_cb(cb));
+    nl_cb_overwrite_send(cb, send_raised);
+    if (nl_cb_err(cb, NL_CB_CUSTOM, on_error, NULL) || nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_end, NULL))
+        return -EINVAL;
+    cap_raise(CAP_NET_ADMIN); /* the kernel also asks what the opener had */
+    int r = nl_connect(route, NETLINK_ROUTE);
+    cap_lower();
+    return r ? -EIO : net_hear_kernel_only(nl_socket_get_fd(route));
 }
 
-/* --- small message parts ------------------------------------------------------ */
-
-static struct ifinfomsg *link_message(uint16_t type, uint16_t flags, int index, const char *name) {
-    struct ifinfomsg *ifi = nl_message(&rq, type, flags, sizeof(*ifi));
-    ifi->ifi_index = index;
-    if (name)
-        mnl_attr_put_strz(rq.message, IFLA_IFNAME, name);
-    return ifi;
+/* After a request: the kernel's errno. What libnl cannot read would leave every later
+ * answer one behind: it ends the worker. */
+static int result(int r) {
+    int error = kernel_error;
+    kernel_error = 0;
+    if (r < 0 && error == 0)
+        helper_die("the kernel's answer on netlink cannot be read");
+    return error;
 }
 
-/* Without a link-local address the host sends its guests no IPv6 at all. */
-static void no_ipv6_address(int index, const char *name) {
-    (void) link_message(RTM_SETLINK, NLM_F_ACK, index, name);
-    struct nlattr *spec = mnl_attr_nest_start(rq.message, IFLA_AF_SPEC);
-    struct nlattr *inet6 = mnl_attr_nest_start(rq.message, AF_INET6);
-    mnl_attr_put_u8(rq.message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-    mnl_attr_nest_end(rq.message, inet6);
-    mnl_attr_nest_end(rq.message, spec);
+static struct nl_msg *request(int type, int flags, void *header, size_t size) {
+    struct nl_msg *message = net_allocated(nlmsg_alloc_simple(type, flags));
+    if (nlmsg_append(message, header, size, NLMSG_ALIGNTO))
+        helper_die("out of memory");
+    return message;
 }
 
-struct conf {
-    uint16_t id;
-    uint32_t value;
-};
-
-static void inet_conf(int index, const char *name, const struct conf *conf, size_t count) {
-    (void) link_message(RTM_SETLINK, NLM_F_ACK, index, name);
-    struct nlattr *spec = mnl_attr_nest_start(rq.message, IFLA_AF_SPEC);
-    struct nlattr *inet = mnl_attr_nest_start(rq.message, AF_INET);
-    struct nlattr *list = mnl_attr_nest_start(rq.message, IFLA_INET_CONF);
-    for (size_t i = 0; i < count; i++)
-        mnl_attr_put_u32(rq.message, conf[i].id, conf[i].value);
-    mnl_attr_nest_end(rq.message, list);
-    mnl_attr_nest_end(rq.message, inet);
-    mnl_attr_nest_end(rq.message, spec);
+/* Sends `message` and frees it; `each` gets what is answered. */
+static int ask(struct nl_msg *message, nl_recvmsg_msg_cb_t each, void *arg) {
+    int r = -NLE_DUMP_INTR;
+    int dump = nlmsg_hdr(message)->nlmsg_flags & NLM_F_DUMP;
+    (void) nl_socket_modify_cb(route, NL_CB_VALID, NL_CB_CUSTOM, each, arg);
+    for (int try = 0; try < DUMP_TRIES && r == -NLE_DUMP_INTR; try++) {
+        nlmsg_hdr(message)->nlmsg_seq = NL_AUTO_SEQ;
+        r = nl_send_auto(route, message);
+        if (r >= 0)
+            r = nl_recvmsgs_default(route);
+    }
+    if (r >= 0 && !dump)
+        r = nl_wait_for_ack(route);
+    nlmsg_free(message);
+    return r == -NLE_DUMP_INTR ? -EINTR : result(r);
 }
 
 /* --- looking ------------------------------------------------------------------ */
@@ -72,31 +107,31 @@ struct found {
     int index;
     unsigned flags;
     uint32_t group;
-    char name[IFNAME_SIZE];
+    char name[IFNAME_SIZE]; /* filled up with zeros */
 };
 
-static void on_link(const struct nlmsghdr *h, void *arg) {
+static int on_link(struct nl_msg *message, void *arg) {
+    struct nlmsghdr *h = nlmsg_hdr(message);
+    const struct ifinfomsg *link = nlmsg_data(h);
+    struct nlattr *group = nlmsg_find_attr(h, sizeof(*link), IFLA_GROUP);
+    struct nlattr *name = nlmsg_find_attr(h, sizeof(*link), IFLA_IFNAME);
     struct found *f = arg;
-    const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
-    const struct nlattr *attr;
-    if (h->nlmsg_type != RTM_NEWLINK)
-        return;
-    f->index = ifi->ifi_index;
-    f->flags = ifi->ifi_flags;
-    NL_FOR_EACH(attr, h, sizeof(*ifi)) {
-        if (mnl_attr_get_type(attr) == IFLA_GROUP && mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
-            f->group = mnl_attr_get_u32(attr);
-        if (mnl_attr_get_type(attr) == IFLA_IFNAME && mnl_attr_get_payload_len(attr) <= IFNAME_SIZE)
-            memcpy(f->name, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
-    }
-    f->name[IFNAME_SIZE - 1] = '\0';
+    if (nlmsg_datalen(h) < (int) sizeof(*link) || !group || !name)
+        return NL_OK;
+    *f = (struct found){.index = link->ifi_index, .flags = link->ifi_flags, .group = nla_get_u32(group)};
+    (void) nla_strlcpy(f->name, name, sizeof(f->name));
+    return NL_OK;
 }
 
+/* By index, or where `name` is not NULL by name. */
 static int look(const char *name, int index, struct found *f) {
-    memset(f, 0, sizeof(*f));
-    nl_begin(&rq, route_fd);
-    (void) link_message(RTM_GETLINK, NLM_F_ACK, index, name);
-    return nl_talk(&rq, on_link, f);
+    struct ifinfomsg link = {.ifi_index = index};
+    struct nl_msg *message = request(RTM_GETLINK, 0, &link, sizeof(link));
+    if (name)
+        (void) nla_put_string(message, IFLA_IFNAME, name);
+    *f = (struct found){0};
+    int r = ask(message, on_link, f);
+    return !r && f->index <= 0 ? -ENODEV : r;
 }
 
 int link_find(const char *name, uint32_t group) {
@@ -112,27 +147,23 @@ struct listing {
     uint64_t *slots;
 };
 
-static void on_tap(const struct nlmsghdr *h, void *arg) {
+static int on_tap(struct nl_msg *message, void *arg) {
     const struct listing *l = arg;
     struct found f = {0};
-    char name[IFNAME_SIZE];
-    on_link(h, &f);
-    if (strlen(f.name) != 13)
-        return;
-    unsigned long slot = strtoul(f.name + 10, NULL, 16);
-    addr_tap_name(name, l->uid, (uint32_t) slot);
-    if (slot < SLOT_MAX && strcmp(name, f.name) == 0)
-        l->slots[slot / 64] |= 1ull << slot % 64;
+    (void) on_link(message, &f);
+    if (strlen(f.name) == 13)
+        net_mark_tap(l->slots, l->uid, (uint32_t) strtoul(f.name + 10, NULL, 16), f.name);
+    return NL_OK;
 }
 
 int link_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]) {
     struct listing l = {.uid = uid, .slots = slots};
-    nl_begin(&rq, route_fd);
-    (void) link_message(RTM_GETLINK, NLM_F_DUMP, 0, NULL);
-    struct nlattr *info = mnl_attr_nest_start(rq.message, IFLA_LINKINFO);
-    mnl_attr_put_strz(rq.message, IFLA_INFO_KIND, "tun");
-    mnl_attr_nest_end(rq.message, info);
-    return nl_talk(&rq, on_tap, &l);
+    struct ifinfomsg all = {0};
+    struct nl_msg *message = request(RTM_GETLINK, NLM_F_DUMP, &all, sizeof(all));
+    struct nlattr *info = nla_nest_start(message, IFLA_LINKINFO);
+    (void) nla_put_string(message, IFLA_INFO_KIND, "tun");
+    (void) nla_nest_end(message, info);
+    return ask(message, on_tap, &l);
 }
 
 /* --- making ------------------------------------------------------------------- */
@@ -164,70 +195,95 @@ int link_tap(const char *name, int *fd) {
     return error == EBUSY || error == EINVAL ? -EEXIST : -error;
 }
 
+static struct rtnl_link *link_named(const char *name) {
+    struct rtnl_link *link = net_allocated(rtnl_link_alloc());
+    rtnl_link_set_name(link, name);
+    return link;
+}
+
+/* Changes the interface of that name; frees `changes`. As RTM_SETLINK: RTM_NEWLINK
+ * without such an interface means the whole group to kernels before 5.18. */
+static int change(struct rtnl_link *changes) {
+    struct rtnl_link *any = net_allocated(rtnl_link_alloc());
+    struct nl_msg *message;
+    if (rtnl_link_build_change_request(any, changes, 0, &message))
+        helper_die("out of memory");
+    nlmsg_hdr(message)->nlmsg_type = RTM_SETLINK;
+    rtnl_link_put(any);
+    rtnl_link_put(changes);
+    return result(nl_send_sync(route, message));
+}
+
+/* Before it is up: which ARP requests it answers, and no link-local address, without
+ * which the host sends its guests no IPv6 at all. */
+static int settle(const char *name, uint32_t arp_ignore) {
+    int r = -EAFNOSUPPORT;
+    for (int ipv6 = 1; ipv6 >= 0 && r == -EAFNOSUPPORT; ipv6--) { /* a kernel may have none */
+        struct rtnl_link *link = link_named(name);
+        (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_ARP_IGNORE, arp_ignore);
+        (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_ARP_ANNOUNCE, 2);
+        if (ipv6)
+            (void) rtnl_link_inet6_set_addr_gen_mode(link, IN6_ADDR_GEN_MODE_NONE);
+        r = change(link);
+    }
+    return r;
+}
+
 static int bridge_create(const char *name, uint32_t uid) {
     /* The bridge's own MAC; without one it takes over a port's, and that changes. No slot has 0xffff. */
     uint8_t mac[6];
     addr_mac(mac, uid, 0xffff);
-    nl_begin(&rq, route_fd);
-    (void) link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 0, name);
-    mnl_attr_put(rq.message, IFLA_ADDRESS, sizeof(mac), mac);
-    mnl_attr_put_u32(rq.message, IFLA_GROUP, NET_GROUP_BRIDGE);
-    struct nlattr *info = mnl_attr_nest_start(rq.message, IFLA_LINKINFO);
-    mnl_attr_put_strz(rq.message, IFLA_INFO_KIND, "bridge");
-    struct nlattr *data = mnl_attr_nest_start(rq.message, IFLA_INFO_DATA);
-    mnl_attr_put_u32(rq.message, IFLA_BR_STP_STATE, 0);
-    mnl_attr_put_u8(rq.message, IFLA_BR_MCAST_SNOOPING, 0);
-    mnl_attr_nest_end(rq.message, data);
-    mnl_attr_nest_end(rq.message, info);
-    int r = nl_talk(&rq, NULL, NULL);
+    struct ifinfomsg any = {0};
+    struct nl_msg *message = request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &any, sizeof(any));
+    (void) nla_put_string(message, IFLA_IFNAME, name);
+    (void) nla_put(message, IFLA_ADDRESS, sizeof(mac), mac);
+    (void) nla_put_u32(message, IFLA_GROUP, NET_GROUP_BRIDGE);
+    struct nlattr *info = nla_nest_start(message, IFLA_LINKINFO);
+    (void) nla_put_string(message, IFLA_INFO_KIND, "bridge");
+    struct nlattr *data = nla_nest_start(message, IFLA_INFO_DATA);
+    (void) nla_put_u32(message, IFLA_BR_STP_STATE, 0);
+    (void) nla_put_u8(message, IFLA_BR_MCAST_SNOOPING, 0);
+    (void) nla_nest_end(message, data);
+    (void) nla_nest_end(message, info);
+    int r = result(nl_send_sync(route, message));
     return r == -EEXIST ? 0 : r; /* another helper of the account was faster */
 }
 
-static int bridge_address(int index, uint32_t subnet) {
-    uint32_t gateway = htonl(addr_gateway(subnet));
-    nl_begin(&rq, route_fd);
-    struct ifaddrmsg *ifa = nl_message(&rq, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sizeof(*ifa));
-    ifa->ifa_family = AF_INET;
-    ifa->ifa_prefixlen = SUBNET_PREFIX;
-    ifa->ifa_index = (uint32_t) index;
-    mnl_attr_put_u32(rq.message, IFA_LOCAL, gateway);
-    mnl_attr_put_u32(rq.message, IFA_ADDRESS, gateway);
-    int r = nl_talk(&rq, NULL, NULL);
+static int bridge_address(int index, uint32_t gateway) {
+    uint8_t bytes[] = {(uint8_t) (gateway >> 24), (uint8_t) (gateway >> 16), (uint8_t) (gateway >> 8),
+                       (uint8_t) gateway};
+    struct nl_addr *local = net_allocated(nl_addr_build(AF_INET, bytes, sizeof(bytes)));
+    struct rtnl_addr *address = net_allocated(rtnl_addr_alloc());
+    nl_addr_set_prefixlen(local, SUBNET_PREFIX);
+    rtnl_addr_set_ifindex(address, index);
+    (void) rtnl_addr_set_local(address, local);
+    int r = result(rtnl_addr_add(route, address, NLM_F_CREATE | NLM_F_EXCL));
+    rtnl_addr_put(address);
+    nl_addr_put(local);
     return r == -EEXIST ? 0 : r;
 }
 
-static int ipv6_off(int index, const char *name) {
-    nl_begin(&rq, route_fd);
-    no_ipv6_address(index, name);
-    int r = nl_talk(&rq, NULL, NULL);
-    return r == -EAFNOSUPPORT ? 0 : r; /* a kernel without IPv6 */
+static int bring_up(struct rtnl_link *link) {
+    rtnl_link_set_flags(link, IFF_UP);
+    return change(link);
 }
 
 /* Each step may have been made by a helper that was killed before the next; `up`
  * comes last and says that all are done. */
-static int bridge_finish(int index, uint32_t subnet) {
-    /* ARP answers for the bridge's own address only. */
-    static const struct conf arp[] = {{IPV4_DEVCONF_ARP_IGNORE, 1}, {IPV4_DEVCONF_ARP_ANNOUNCE, 2}};
-    int r = ipv6_off(index, NULL);
+static int bridge_finish(const char *name, int index, uint32_t subnet) {
+    int r = settle(name, 1); /* ARP answers for the bridge's own address only */
     if (!r)
-        r = bridge_address(index, subnet);
-    if (r)
-        return r;
-    nl_begin(&rq, route_fd);
-    inet_conf(index, NULL, arp, 2);
-    struct ifinfomsg *ifi = link_message(RTM_SETLINK, NLM_F_ACK, index, NULL);
-    ifi->ifi_flags = IFF_UP;
-    ifi->ifi_change = IFF_UP;
-    return nl_talk(&rq, NULL, NULL);
+        r = bridge_address(index, addr_gateway(subnet));
+    return r ? r : bring_up(link_named(name));
 }
 
-int link_bridge(uint32_t uid, uint32_t subnet) {
+int link_bridge(const struct net_account *account) {
     char name[IFNAME_SIZE];
     struct found f;
-    addr_bridge_name(name, uid);
+    addr_bridge_name(name, account->uid);
     int r = look(name, 0, &f);
     if (r == -ENODEV) {
-        r = bridge_create(name, uid);
+        r = bridge_create(name, account->uid);
         if (!r)
             r = look(name, 0, &f);
     }
@@ -236,59 +292,51 @@ int link_bridge(uint32_t uid, uint32_t subnet) {
     if (f.group != NET_GROUP_BRIDGE)
         return -EEXIST;
     if (!(f.flags & IFF_UP))
-        r = bridge_finish(f.index, subnet);
+        r = bridge_finish(name, f.index, account->subnet);
     return r ? r : f.index;
 }
 
+/* LLDP frames are given to the port itself past every hook of the bridge: the port
+ * answers no ARP, and the rules drop what is IP. */
 int link_attach(const char *tap, int bridge) {
-    /* LLDP frames are given to the port itself past every hook of the bridge: the port
-     * answers no ARP, and the rules drop what is IP. */
-    static const struct conf mute[] = {{IPV4_DEVCONF_ARP_IGNORE, 8}};
-    int r = ipv6_off(0, tap);
+    int r = settle(tap, 8);
     if (r)
         return r;
-    nl_begin(&rq, route_fd);
-    inet_conf(0, tap, mute, 1);
-    struct ifinfomsg *ifi = link_message(RTM_SETLINK, NLM_F_ACK, 0, tap);
-    ifi->ifi_flags = IFF_UP;
-    ifi->ifi_change = IFF_UP;
-    mnl_attr_put_u32(rq.message, IFLA_GROUP, NET_GROUP_PORT);
-    mnl_attr_put_u32(rq.message, IFLA_MASTER, (uint32_t) bridge);
-    return nl_talk(&rq, NULL, NULL);
+    struct rtnl_link *link = link_named(tap);
+    rtnl_link_set_group(link, NET_GROUP_PORT);
+    rtnl_link_set_master(link, bridge);
+    return bring_up(link);
 }
 
 int link_delete(int index) {
-    nl_begin(&rq, route_fd);
-    (void) link_message(RTM_DELLINK, NLM_F_ACK, index, NULL);
-    return nl_talk(&rq, NULL, NULL);
+    struct rtnl_link *link = net_allocated(rtnl_link_alloc());
+    rtnl_link_set_ifindex(link, index);
+    int r = result(rtnl_link_delete(route, link));
+    rtnl_link_put(link);
+    return r;
 }
 
 /* --- forwarding and the default route ------------------------------------------ */
 
 int link_forward(const char *name) {
-    static const struct conf on[] = {{IPV4_DEVCONF_FORWARDING, 1}};
-    nl_begin(&rq, route_fd);
-    inet_conf(0, name, on, 1);
-    return nl_talk(&rq, NULL, NULL);
+    struct rtnl_link *link = link_named(name);
+    (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_FORWARDING, 1);
+    return change(link);
 }
 
-static void on_netconf(const struct nlmsghdr *h, void *arg) {
-    const struct nlattr *attr;
-    if (h->nlmsg_type != RTM_NEWNETCONF)
-        return;
-    NL_FOR_EACH(attr, h, sizeof(struct netconfmsg)) {
-        if (mnl_attr_get_type(attr) == NETCONFA_FORWARDING && mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
-            *(int *) arg = mnl_attr_get_u32(attr) != 0;
-    }
+static int on_netconf(struct nl_msg *message, void *arg) {
+    struct nlattr *on = nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct netconfmsg), NETCONFA_FORWARDING);
+    if (on && nla_len(on) == sizeof(uint32_t))
+        *(int *) arg = nla_get_u32(on) != 0;
+    return NL_OK;
 }
 
 int link_host_forwards(void) {
     int on = 0;
-    nl_begin(&rq, route_fd);
-    struct netconfmsg *m = nl_message(&rq, RTM_GETNETCONF, NLM_F_ACK, sizeof(*m));
-    m->ncm_family = AF_INET;
-    mnl_attr_put_u32(rq.message, NETCONFA_IFINDEX, (uint32_t) NETCONFA_IFINDEX_ALL);
-    int r = nl_talk(&rq, on_netconf, &on);
+    struct netconfmsg ipv4 = {.ncm_family = AF_INET};
+    struct nl_msg *message = request(RTM_GETNETCONF, 0, &ipv4, sizeof(ipv4));
+    (void) nla_put_s32(message, NETCONFA_IFINDEX, NETCONFA_IFINDEX_ALL);
+    int r = ask(message, on_netconf, &on);
     return r ? r : on;
 }
 
@@ -297,40 +345,28 @@ struct best {
     int index;
 };
 
-/* The first nexthop of a route with several. */
-static int first_hop(const struct nlattr *attr) {
-    const struct rtnexthop *hop = mnl_attr_get_payload(attr);
-    return mnl_attr_get_payload_len(attr) >= sizeof(*hop) ? hop->rtnh_ifindex : 0;
-}
-
-static void on_route(const struct nlmsghdr *h, void *arg) {
+static int on_route(struct nl_msg *message, void *arg) {
     struct best *best = arg;
-    const struct rtmsg *rt = mnl_nlmsg_get_payload(h);
-    const struct nlattr *attr;
-    uint32_t metric = 0;
-    int index = 0;
-    if (h->nlmsg_type != RTM_NEWROUTE || rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 ||
-        rt->rtm_table != RT_TABLE_MAIN || rt->rtm_type != RTN_UNICAST)
-        return;
-    NL_FOR_EACH(attr, h, sizeof(*rt)) {
-        if (mnl_attr_get_type(attr) == RTA_OIF)
-            index = (int) mnl_attr_get_u32(attr);
-        else if (mnl_attr_get_type(attr) == RTA_MULTIPATH)
-            index = first_hop(attr);
-        else if (mnl_attr_get_type(attr) == RTA_PRIORITY)
-            metric = mnl_attr_get_u32(attr);
-    }
+    const struct rtmsg *rt = nlmsg_data(nlmsg_hdr(message));
+    struct rtnl_route *parsed;
+    if (nlmsg_datalen(nlmsg_hdr(message)) < (int) sizeof(*rt) || rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 ||
+        rt->rtm_table != RT_TABLE_MAIN || rt->rtm_type != RTN_UNICAST ||
+        rtnl_route_parse(nlmsg_hdr(message), &parsed) < 0)
+        return NL_OK;
+    struct rtnl_nexthop *hop = rtnl_route_nexthop_n(parsed, 0);
+    int index = hop ? rtnl_route_nh_get_ifindex(hop) : 0;
+    uint32_t metric = rtnl_route_get_priority(parsed);
     if (index > 0 && (best->index == 0 || metric < best->metric))
         *best = (struct best){.metric = metric, .index = index};
+    rtnl_route_put(parsed);
+    return NL_OK;
 }
 
 int link_default(char name[IFNAME_SIZE]) {
     struct best best = {0};
+    struct rtmsg ipv4 = {.rtm_family = AF_INET};
     struct found f;
-    nl_begin(&rq, route_fd);
-    struct rtmsg *rt = nl_message(&rq, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rt));
-    rt->rtm_family = AF_INET;
-    int r = nl_talk(&rq, on_route, &best);
+    int r = ask(request(RTM_GETROUTE, NLM_F_DUMP, &ipv4, sizeof(ipv4)), on_route, &best);
     if (!r && best.index == 0)
         r = -ENETUNREACH;
     if (!r)

@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -22,29 +24,14 @@
 
 /* The only files: dev/net/tun and, where it exists, the policy's folder. The mount
  * point is any folder that is there; the root is swapped before anyone sees it. */
-static int fill_root(void) {
+static int make_root(void) {
     char folder[] = BANGER_POLICY;
     *strrchr(folder, '/') = '\0';
-    if (mount("banger", "/proc", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k"))
-        return -errno;
-    if (mkdir("/proc/dev", 0755) || mkdir("/proc/dev/net", 0755) || mkdir("/proc/policy", 0755))
-        return -errno;
-    if (mount(folder, "/proc/policy", NULL, MS_BIND, NULL) && errno != ENOENT)
-        return -errno;
-    if (syscall(SYS_pivot_root, "/proc", "/proc"))
-        return -errno;
-    return umount2("/", MNT_DETACH) || chdir("/") ? -errno : 0;
-}
-
-static int with(int cap, int (*step)(void)) {
-    cap_raise(cap);
-    int r = step();
-    cap_lower();
-    return r;
-}
-
-static int own_mounts(void) {
-    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("banger", "/proc", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k") || mkdir("/proc/dev", 0755) ||
+        mkdir("/proc/dev/net", 0755) || mkdir("/proc/policy", 0755) ||
+        (mount(folder, "/proc/policy", NULL, MS_BIND, NULL) && errno != ENOENT) ||
+        syscall(SYS_pivot_root, "/proc", "/proc") || umount2("/", MNT_DETACH) || chdir("/"))
         return -errno;
     return 0;
 }
@@ -58,25 +45,58 @@ static int seal_root(void) {
 }
 
 int net_init(void) {
+    static const struct {
+        int cap;
+        int (*run)(void);
+    } steps[] = {{CAP_SYS_ADMIN, make_root}, {CAP_MKNOD, make_node}, {CAP_SYS_ADMIN, seal_root}};
     int r = link_init();
     if (!r)
         r = nft_init();
-    if (!r)
-        r = with(CAP_SYS_ADMIN, own_mounts);
-    if (!r)
-        r = with(CAP_SYS_ADMIN, fill_root);
-    if (!r)
-        r = with(CAP_MKNOD, make_node);
-    return r ? r : with(CAP_SYS_ADMIN, seal_root);
+    for (size_t i = 0; !r && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        cap_raise(steps[i].cap);
+        r = steps[i].run();
+        cap_lower();
+    }
+    return r;
 }
 
 const int net_worker_calls[] = {
-    SYS_sendto, SYS_recvfrom,   SYS_sendmsg,         SYS_recvmsg,       SYS_poll,  SYS_ppoll, SYS_openat,
-    SYS_read,   SYS_close,      SYS_newfstatat,      SYS_fstat,         SYS_lstat, SYS_ioctl, SYS_fcntl,
-    SYS_capget, SYS_capset,     SYS_getsockopt,      SYS_clock_gettime, SYS_write, SYS_brk,   SYS_mmap,
-    SYS_munmap, SYS_exit_group, SYS_restart_syscall, SYS_getppid,
-};
+    SYS_sendto, SYS_recvfrom, SYS_sendmsg,    SYS_recvmsg,       SYS_poll,           SYS_ppoll,
+    SYS_openat, SYS_read,     SYS_close,      SYS_newfstatat,    SYS_fstat,          SYS_ioctl,
+    SYS_fcntl,  SYS_capget,   SYS_capset,     SYS_getsockopt,    SYS_write,          SYS_brk,
+    SYS_mmap,   SYS_munmap,   SYS_exit_group, SYS_clock_gettime, SYS_restart_syscall};
 const size_t net_worker_call_count = sizeof(net_worker_calls) / sizeof(net_worker_calls[0]);
+
+int net_hear_kernel_only(int fd) {
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    return connect(fd, (const struct sockaddr *) &kernel, sizeof(kernel)) ? -errno : 0;
+}
+
+void *net_allocated(void *object) {
+    if (!object)
+        helper_die("out of memory");
+    return object;
+}
+
+/* --- slots ------------------------------------------------------------------------ */
+
+static struct net_account account;
+
+void net_mark_tap(uint64_t slots[NET_SLOT_WORDS], uint32_t uid, uint32_t slot, const char *name) {
+    char own[IFNAME_SIZE] = {0};
+    addr_tap_name(own, uid, slot);
+    if (slot < SLOT_MAX && strncmp(own, name, IFNAME_SIZE) == 0)
+        slots[slot / 64] |= 1ull << slot % 64;
+}
+
+static int has(const uint64_t slots[NET_SLOT_WORDS], uint32_t slot) {
+    return (int) (slots[slot / 64] >> slot % 64 & 1);
+}
+
+static int set_is_empty(const uint64_t slots[NET_SLOT_WORDS]) {
+    static const uint64_t none[NET_SLOT_WORDS];
+    return memcmp(slots, none, sizeof(none)) == 0;
+}
 
 /* --- removal, off the reply's path -------------------------------------------------- */
 
@@ -87,22 +107,11 @@ static int doomed[SLOT_MAX];
 static size_t doomed_count;
 static long long later; /* when to look, io_now_ms(); 0: nothing to do */
 
-static int set_is_empty(const uint64_t slots[NET_SLOT_WORDS]) {
-    uint64_t any = 0;
-    for (size_t i = 0; i < NET_SLOT_WORDS; i++)
-        any |= slots[i];
-    return any == 0;
-}
-
-static int has(const uint64_t slots[NET_SLOT_WORDS], uint32_t slot) {
-    return (int) (slots[slot / 64] >> slot % 64 & 1);
-}
-
-static void attach_all(uint32_t uid, uint32_t subnet, const uint64_t slots[NET_SLOT_WORDS]) {
+static void attach_all(const uint64_t slots[NET_SLOT_WORDS]) {
     char tap[IFNAME_SIZE];
-    int bridge = nft_account(uid, 1) ? -1 : link_bridge(uid, subnet);
+    int bridge = nft_account(account.uid, 1) ? -1 : link_bridge(&account);
     for (uint32_t slot = 0; slot < SLOT_MAX && bridge > 0; slot++) {
-        addr_tap_name(tap, uid, slot);
+        addr_tap_name(tap, account.uid, slot);
         if (has(slots, slot))
             (void) link_attach(tap, bridge);
     }
@@ -111,24 +120,21 @@ static void attach_all(uint32_t uid, uint32_t subnet, const uint64_t slots[NET_S
 /* Another helper of this account may bring a VM up between the look and the
  * removal. It adds its rules before it needs the bridge: a second look finds them,
  * and the bridge is made again. */
-static void remove_bridge(uint32_t uid, uint32_t subnet) {
+static void remove_bridge(void) {
     char name[IFNAME_SIZE];
     uint64_t slots[NET_SLOT_WORDS] = {0};
-    int r = nft_list(uid, slots);
+    int r = nft_list(account.uid, slots);
     if ((r && r != -ENOENT) || !set_is_empty(slots))
         return;
-    addr_bridge_name(name, uid);
+    addr_bridge_name(name, account.uid);
     int bridge = link_find(name, NET_GROUP_BRIDGE);
     if (!r)
-        (void) nft_account(uid, 0);
-    if (bridge < 0 || link_delete(bridge))
+        (void) nft_account(account.uid, 0);
+    if (bridge < 0 || link_delete(bridge) || r == -ENOENT)
         return;
-    if (r == -ENOENT || nft_list(uid, slots) || set_is_empty(slots))
-        return;
-    attach_all(uid, subnet, slots);
+    if (nft_list(account.uid, slots) == 0 && !set_is_empty(slots))
+        attach_all(slots);
 }
-
-static uint32_t last_subnet; /* of this account, as the last request's policy had it */
 
 int net_idle(int ending) {
     if (later == 0)
@@ -138,53 +144,54 @@ int net_idle(int ending) {
         return (int) left;
     while (doomed_count > 0)
         (void) link_delete(doomed[--doomed_count]);
-    remove_bridge(helper_who.uid, last_subnet);
+    remove_bridge();
     later = 0;
     return -1;
 }
 
-/* --- answers ------------------------------------------------------------------------ */
+/* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
 
-static void answer_up(const struct wire_request *request, struct wire_reply *reply, int *reply_fd) {
-    uint32_t uid = helper_who.uid;
+static int answer_up(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
+                     int *reply_fd) {
     char tap[IFNAME_SIZE];
     int fd = -1;
-    addr_tap_name(tap, uid, request->slot);
-    int step = NET_STEP_TAP;
+    (void) policy;
+    addr_tap_name(tap, account.uid, request->slot);
+    reply->step = NET_STEP_TAP;
     int r = link_tap(tap, &fd);
-    if (r) {
-        helper_failed(reply, NET_STEP_TAP, -r);
-        return;
-    }
-    step = NET_STEP_RULES;
-    r = nft_up(uid, request->slot, last_subnet);
+    if (r)
+        return r;
+    reply->step = NET_STEP_RULES;
+    r = nft_up(&account, request->slot);
     for (int tries = 0; tries < ATTACH_TRIES && (tries ? r == -ENODEV : !r); tries++) {
         /* -ENODEV: another helper of the account removed the bridge in between */
-        int bridge = link_bridge(uid, last_subnet);
-        step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
+        int bridge = link_bridge(&account);
+        reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
         r = bridge < 0 ? bridge : link_attach(tap, bridge);
     }
-    if (!r) {
-        *reply_fd = fd;
-        return;
+    if (r) {
+        (void) nft_down(&account, request->slot);
+        (void) close(fd);
+        return r;
     }
-    (void) nft_down(uid, request->slot, last_subnet);
-    (void) close(fd);
-    helper_failed(reply, (uint32_t) step, -r);
+    *reply_fd = fd;
+    return 0;
 }
 
-static void answer_down(const struct wire_request *request, struct wire_reply *reply) {
+static int answer_down(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
+                       int *reply_fd) {
     char tap[IFNAME_SIZE];
-    addr_tap_name(tap, helper_who.uid, request->slot);
-    int r = nft_down(helper_who.uid, request->slot, last_subnet);
-    if (r) {
-        helper_failed(reply, NET_STEP_RULES, -r);
-        return;
-    }
+    (void) policy, (void) reply_fd;
+    reply->step = NET_STEP_RULES;
+    int r = nft_down(&account, request->slot);
+    if (r)
+        return r;
+    addr_tap_name(tap, account.uid, request->slot);
     int index = link_find(tap, NET_GROUP_PORT);
     if (index > 0 && doomed_count < SLOT_MAX)
         doomed[doomed_count++] = index;
     later = io_now_ms() + LATER_MS;
+    return 0;
 }
 
 /* The interfaces of the policy's uplink lines that exist; at least one, or an error. */
@@ -209,89 +216,73 @@ static int find_uplinks(const struct policy *policy, char names[POLICY_UPLINKS_M
 
 /* Where only banger makes an uplink forward, the guard keeps the network behind it
  * from being routed elsewhere; so it is set before anything forwards. */
-static void answer_nat(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply) {
+static int nat(uint32_t slot, const struct policy *policy, struct wire_reply *reply) {
     char uplinks[POLICY_UPLINKS_MAX][IFNAME_SIZE];
     char bridge[IFNAME_SIZE];
     size_t count;
-    addr_bridge_name(bridge, helper_who.uid);
-    int step = NET_STEP_UPLINK;
+    reply->step = NET_STEP_UPLINK;
     int host = link_host_forwards();
     int r = host < 0 ? host : find_uplinks(policy, uplinks, &count);
-    if (!r) {
-        step = NET_STEP_RULES;
-        r = nft_nat(helper_who.uid, request->slot, last_subnet, uplinks, count, !host, policy);
-    }
-    for (size_t i = 0; !r && i < count; i++) {
-        step = NET_STEP_FORWARD;
-        r = link_forward(uplinks[i]);
-    }
-    if (!r)
-        r = link_forward(bridge);
     if (r)
-        helper_failed(reply, (uint32_t) step, -r);
+        return r;
+    reply->step = NET_STEP_RULES;
+    r = nft_nat(&account, slot, uplinks, count, !host, policy);
+    if (r)
+        return r;
+    reply->step = NET_STEP_FORWARD;
+    for (size_t i = 0; !r && i < count; i++)
+        r = link_forward(uplinks[i]);
+    addr_bridge_name(bridge, account.uid);
+    return r ? r : link_forward(bridge);
 }
 
-static void answer_egress(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply) {
+static int answer_egress(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
+                         int *reply_fd) {
     uint64_t slots[NET_SLOT_WORDS] = {0};
-    int r = nft_list(helper_who.uid, slots);
+    (void) reply_fd;
+    reply->step = NET_STEP_RULES;
+    int r = nft_list(account.uid, slots);
     if (!r && !has(slots, request->slot))
         r = -ENOENT;
-    if (r) {
-        helper_failed(reply, NET_STEP_RULES, -r);
-        return;
-    }
-    if (request->kind == WIRE_EGRESS_NAT) {
-        answer_nat(request, policy, reply);
-        return;
-    }
-    r = nft_nat_off(helper_who.uid, request->slot, last_subnet);
     if (r)
-        helper_failed(reply, NET_STEP_RULES, -r);
+        return r;
+    return request->kind == WIRE_EGRESS_NAT ? nat(request->slot, policy, reply) : nft_nat_off(&account, request->slot);
 }
 
 /* Where somebody flushed the rules of the host, guests would be unbounded: the tables
  * are made again, with this account's live taps in them. */
-static void answer_list(struct wire_reply *reply) {
+static int answer_list(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
+                       int *reply_fd) {
     uint64_t taps[NET_SLOT_WORDS] = {0};
-    int r = link_list(helper_who.uid, taps);
-    int made = r ? 0 : nft_ensure();
+    (void) request, (void) policy, (void) reply_fd;
+    reply->step = NET_STEP_LIST;
+    int r = link_list(account.uid, taps);
+    int made = r ? r : nft_ensure();
     if (made < 0)
-        r = made;
-    for (uint32_t slot = 0; made == 1 && !r && slot < SLOT_MAX; slot++) {
+        return made;
+    for (uint32_t slot = 0; made && !r && slot < SLOT_MAX; slot++) {
         if (has(taps, slot))
-            r = nft_up(helper_who.uid, slot, last_subnet);
+            r = nft_up(&account, slot);
     }
     if (!r)
-        r = nft_list(helper_who.uid, reply->slots);
-    if (r) {
-        helper_failed(reply, NET_STEP_LIST, -r);
-        return;
-    }
-    for (size_t i = 0; i < NET_SLOT_WORDS; i++)
+        r = nft_list(account.uid, reply->slots);
+    for (size_t i = 0; !r && i < NET_SLOT_WORDS; i++)
         reply->slots[i] |= taps[i];
+    return r;
 }
 
-void net_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
-                struct wire_reply *reply, int *reply_fd) {
+int net_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
+               struct wire_reply *reply, int *reply_fd) {
+    static int (*const answers[])(const struct wire_request *, const struct policy *, struct wire_reply *, int *) = {
+        [WIRE_NET_UP] = answer_up,
+        [WIRE_NET_DOWN] = answer_down,
+        [WIRE_NET_EGRESS] = answer_egress,
+        [WIRE_NET_LIST] = answer_list,
+    };
     (void) fds;
-    if (last_subnet == 0) /* what an earlier helper left is looked for once */
+    if (account.subnet == 0) /* what an earlier helper left is looked for once */
         later = io_now_ms() + LATER_MS;
-    last_subnet = policy_subnet(policy, helper_who.uid);
-    reply->subnet = last_subnet;
-    switch (request->op) {
-    case WIRE_NET_UP:
-        answer_up(request, reply, reply_fd);
-        break;
-    case WIRE_NET_DOWN:
-        answer_down(request, reply);
-        break;
-    case WIRE_NET_EGRESS:
-        answer_egress(request, policy, reply);
-        break;
-    case WIRE_NET_LIST:
-        answer_list(reply);
-        break;
-    default:
-        _exit(1);
-    }
+    account = (struct net_account){.uid = helper_who.uid, .subnet = policy_subnet(policy, helper_who.uid)};
+    reply->subnet = account.subnet;
+    return answers[request->op](request, policy, reply, reply_fd);
 }

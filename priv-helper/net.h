@@ -1,4 +1,4 @@
-/* Inside the net worker: links (link.c) and rules (nft.c). All return 0 or a
+/* Inside the net worker: links (link.c) and rules (nft.c, ruleset.c). All return 0 or a
  * negative errno. Names and addresses follow from (uid, slot), see common/addr.h. */
 #ifndef BANGER_HELPER_NET_H
 #define BANGER_HELPER_NET_H
@@ -12,13 +12,25 @@
 
 #define NET_SLOT_WORDS ((SLOT_MAX + 63) / 64)
 
+struct net_account {
+    uint32_t uid;
+    uint32_t subnet; /* host byte order, as the last request's policy had it */
+};
+
+/* Makes the kernel refuse whatever others send to this netlink socket. */
+int net_hear_kernel_only(int fd);
+/* What a library could not allocate ends the worker. */
+void *net_allocated(void *object);
+/* Marks the slot whose tap `name` is, if it is one of this account's. */
+void net_mark_tap(uint64_t slots[NET_SLOT_WORDS], uint32_t uid, uint32_t slot, const char *name);
+
 /* --- link.c ------------------------------------------------------------------ */
-int link_init(void); /* opens the sockets, with all capabilities still permitted */
+int link_init(void); /* opens the socket, with all capabilities still permitted */
 
 /* A new tap of that name, not persistent, in `*fd`. -EEXIST when there is one. */
 int link_tap(const char *name, int *fd);
 /* Bridge with the gateway's address, up; made where it is missing. Its index, or a negative errno. */
-int link_bridge(uint32_t uid, uint32_t subnet);
+int link_bridge(const struct net_account *account);
 /* Makes the tap a port of the bridge, in its group, up. */
 int link_attach(const char *tap, int bridge);
 /* Index, or a negative errno (-ENODEV); a foreign interface of the name is -EEXIST. */
@@ -37,15 +49,14 @@ int link_default(char name[IFNAME_SIZE]);
 int nft_init(void);
 /* Both tables exist afterwards. 1 when one of them had to be made. */
 int nft_ensure(void);
-/* The slot's addresses count from now on, without egress. */
-int nft_up(uint32_t uid, uint32_t slot, uint32_t subnet);
-/* They count no more. */
-int nft_down(uint32_t uid, uint32_t slot, uint32_t subnet);
+/* The slot's addresses count from now on, without egress; or no more. */
+int nft_up(const struct net_account *account, uint32_t slot);
+int nft_down(const struct net_account *account, uint32_t slot);
 /* Egress by NAT through `uplinks`; `guard` keeps others from using the forwarding
  * that it needs. `private_allow` replaces what guests may reach of private ranges. */
-int nft_nat(uint32_t uid, uint32_t slot, uint32_t subnet, char uplinks[][IFNAME_SIZE], size_t count, int guard,
+int nft_nat(const struct net_account *account, uint32_t slot, char uplinks[][IFNAME_SIZE], size_t count, int guard,
             const struct policy *policy);
-int nft_nat_off(uint32_t uid, uint32_t slot, uint32_t subnet);
+int nft_nat_off(const struct net_account *account, uint32_t slot);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);
 /* Adds the slots that have addresses. -ENOENT: the tables are gone. */

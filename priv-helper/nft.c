@@ -3,122 +3,153 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libnftnl/common.h>
+#include <libnftnl/table.h>
+#include <linux/capability.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
 
-static int nft_fd = -1;
-struct nl_request nft_rq;
+#define BATCH_MAX  16384
+#define DUMP_TRIES 8
+
+static struct mnl_socket *nft;
+static struct mnl_nlmsg_batch *batch;
+static struct nlmsghdr *last; /* the batch's last message */
 
 int nft_init(void) {
-    nft_fd = nl_open(NETLINK_NETFILTER);
-    return nft_fd < 0 ? nft_fd : 0;
+    static char bytes[2 * BATCH_MAX]; /* libmnl asks for room for a message beyond the limit */
+    batch = mnl_nlmsg_batch_start(bytes, BATCH_MAX);
+    cap_raise(CAP_NET_ADMIN); /* the kernel also asks what the opener had */
+    nft = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    cap_lower();
+    if (!nft || !batch || mnl_socket_bind(nft, 0, MNL_SOCKET_AUTOPID))
+        return -errno;
+    return net_hear_kernel_only(mnl_socket_get_fd(nft));
 }
 
-/* --- messages ------------------------------------------------------------------ */
+/* --- talking ------------------------------------------------------------------- */
 
-void nft_message(uint16_t type, uint16_t flags, uint8_t family) {
-    struct nfgenmsg *nfg = nl_message(&nft_rq, (uint16_t) (NFNL_SUBSYS_NFTABLES << 8 | type), flags, sizeof(*nfg));
-    nfg->nfgen_family = family;
-    nfg->version = NFNETLINK_V0;
+/* NLMSG_ERROR (also the acknowledgement) and NLMSG_DONE begin with an errno alike. */
+static int on_end(const struct nlmsghdr *h, void *arg) {
+    (void) arg;
+    int error = EBADMSG;
+    if (mnl_nlmsg_get_payload_len(h) >= sizeof(error))
+        error = -*(const int *) mnl_nlmsg_get_payload(h);
+    errno = error;
+    return error ? MNL_CB_ERROR : MNL_CB_STOP;
 }
 
-static void batch_edge(uint16_t type) {
-    struct nfgenmsg *nfg = nl_message(&nft_rq, type, 0, sizeof(*nfg));
-    nfg->version = NFNETLINK_V0;
-    nfg->res_id = htons(NFNL_SUBSYS_NFTABLES);
+/* Sends and reads all there is to read: the kernel handles a message within sendto(),
+ * and goes on with a dump within recvmsg(). 0, or the first error. */
+static int talk(const void *bytes, size_t size, mnl_cb_t callback, void *arg) {
+    static mnl_cb_t control[] = {[NLMSG_ERROR] = on_end, [NLMSG_DONE] = on_end};
+    static _Alignas(struct nlmsghdr) char answer[32768];
+    int error = 0, complete = 0;
+    cap_raise(CAP_NET_ADMIN);
+    ssize_t n = mnl_socket_sendto(nft, bytes, size);
+    cap_lower();
+    if (n < 0)
+        return -errno;
+    while ((n = mnl_socket_recvfrom(nft, answer, sizeof(answer))) > 0) {
+        int r = mnl_cb_run2(answer, (size_t) n, 0, 0, callback, arg, control, NLMSG_DONE + 1);
+        if (r < 0 && !error)
+            error = -errno;
+        complete |= r <= 0;
+    }
+    if (n < 0 && errno != EAGAIN && !error)
+        error = -errno;
+    return error || complete ? error : -EPROTO;
+}
+
+static void end_message(void) {
+    if (!mnl_nlmsg_batch_next(batch))
+        helper_die("a batch of rules is longer than its buffer");
+}
+
+struct nlmsghdr *nft_message(uint16_t type, uint16_t flags, uint8_t family) {
+    end_message();
+    last = nftnl_nlmsg_build_hdr(mnl_nlmsg_batch_current(batch), type, family, flags, 0);
+    return last;
 }
 
 void nft_batch_begin(void) {
-    nl_begin(&nft_rq, nft_fd);
-    batch_edge(NFNL_MSG_BATCH_BEGIN);
+    mnl_nlmsg_batch_reset(batch);
+    (void) nftnl_batch_begin(mnl_nlmsg_batch_current(batch), 0);
 }
 
-/* The last change asks for the acknowledgement (older kernels give none for the
- * batch's end), and the answer is complete with it. */
+/* The last change asks for the acknowledgement: older kernels give none for the batch's end. */
 int nft_batch_commit(void) {
-    uint32_t last = nft_rq.last;
-    nft_rq.message->nlmsg_flags |= NLM_F_ACK;
-    batch_edge(NFNL_MSG_BATCH_END);
-    nft_rq.last = last;
-    return nl_talk(&nft_rq, NULL, NULL);
-}
-
-void nft_put_be32(uint16_t type, uint32_t value) {
-    mnl_attr_put_u32(nft_rq.message, type, htonl(value));
-}
-
-void nft_put_data(uint16_t type, const void *data, size_t size) {
-    struct nlattr *nest = mnl_attr_nest_start(nft_rq.message, type);
-    mnl_attr_put(nft_rq.message, NFTA_DATA_VALUE, size, data);
-    mnl_attr_nest_end(nft_rq.message, nest);
+    last->nlmsg_flags |= NLM_F_ACK;
+    end_message();
+    (void) nftnl_batch_end(mnl_nlmsg_batch_current(batch), 0);
+    end_message();
+    return talk(mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch), NULL, NULL);
 }
 
 /* --- set elements --------------------------------------------------------------------- */
 
-static void put_key(const void *key, size_t size, uint32_t flags) {
-    struct nlattr *element = mnl_attr_nest_start(nft_rq.message, NFTA_LIST_ELEM);
+struct nftnl_set *nft_set_named(enum set set) {
+    struct nftnl_set *s = net_allocated(nftnl_set_alloc());
+    (void) nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
+    (void) nftnl_set_set_str(s, NFTNL_SET_NAME, nft_sets[set].name);
+    return s;
+}
+
+static void put_key(struct nftnl_set *s, const void *key, uint32_t size, uint32_t flags) {
+    struct nftnl_set_elem *element = net_allocated(nftnl_set_elem_alloc());
+    (void) nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, size);
     if (flags)
-        nft_put_be32(NFTA_SET_ELEM_FLAGS, flags);
-    nft_put_data(NFTA_SET_ELEM_KEY, key, size);
-    mnl_attr_nest_end(nft_rq.message, element);
+        nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
+    nftnl_set_elem_add(s, element);
 }
 
-static void element(uint16_t type, enum set set, const void *key) {
-    nft_message(type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0, nft_sets[set].family);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_SET, nft_sets[set].name);
-    struct nlattr *list = mnl_attr_nest_start(nft_rq.message, NFTA_SET_ELEM_LIST_ELEMENTS);
-    put_key(key, nft_sets[set].size, 0);
-    mnl_attr_nest_end(nft_rq.message, list);
+/* Without elements in `s`, a NFT_MSG_DELSETELEM empties the set. */
+static void put_elements(uint16_t type, enum set set, struct nftnl_set *s) {
+    uint16_t flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
+    nftnl_set_elems_nlmsg_build_payload(nft_message(type, flags, nft_sets[set].family), s);
+    nftnl_set_free(s);
 }
 
-static void add(enum set set, const void *key) {
-    element(NFT_MSG_NEWSETELEM, set, key);
+static void put_element(uint16_t type, enum set set, const void *key) {
+    struct nftnl_set *s = nft_set_named(set);
+    put_key(s, key, nft_sets[set].size, 0);
+    put_elements(type, set, s);
 }
 
 /* Deleting what is not there would void the batch, and kernels before 6.3 have no
  * other way: added first, it is there. */
-static void drop(enum set set, const void *key) {
-    add(set, key);
-    element(NFT_MSG_DELSETELEM, set, key);
-}
-
-static void empty(enum set set) {
-    nft_message(NFT_MSG_DELSETELEM, 0, nft_sets[set].family);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_SET, nft_sets[set].name);
+static void change(enum set set, const void *key, int there) {
+    put_element(NFT_MSG_NEWSETELEM, set, key);
+    if (!there)
+        put_element(NFT_MSG_DELSETELEM, set, key);
 }
 
 /* A range is its first address and, marked as an end, the one after its last. */
 void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count) {
-    nft_message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, nft_sets[set].family);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_SET, nft_sets[set].name);
-    struct nlattr *list = mnl_attr_nest_start(nft_rq.message, NFTA_SET_ELEM_LIST_ELEMENTS);
+    struct nftnl_set *s = nft_set_named(set);
     for (size_t i = 0; i < count; i++) {
         uint32_t first = htonl(ranges[i].address);
         uint64_t after = ranges[i].address + (1ull << (32 - ranges[i].prefix));
         uint32_t end = htonl((uint32_t) after);
-        put_key(&first, sizeof(first), 0);
+        put_key(s, &first, sizeof(first), 0);
         if (after <= UINT32_MAX)
-            put_key(&end, sizeof(end), NFT_SET_ELEM_INTERVAL_END);
+            put_key(s, &end, sizeof(end), NFT_SET_ELEM_INTERVAL_END);
     }
-    mnl_attr_nest_end(nft_rq.message, list);
+    put_elements(NFT_MSG_NEWSETELEM, set, s);
 }
 
 /* Asked first, because a refused batch costs the kernel about 16 ms. */
 int nft_ensure(void) {
     static const uint8_t families[] = {NFPROTO_BRIDGE, NFPROTO_INET};
+    _Alignas(struct nlmsghdr) char bytes[256];
     int made = 0;
     for (size_t i = 0; i < sizeof(families); i++) {
-        nl_begin(&nft_rq, nft_fd);
-        nft_message(NFT_MSG_GETTABLE, NLM_F_ACK, families[i]);
-        mnl_attr_put_strz(nft_rq.message, NFTA_TABLE_NAME, NFT_TABLE);
-        int r = nl_talk(&nft_rq, NULL, NULL);
+        struct nlmsghdr *get = nftnl_nlmsg_build_hdr(bytes, NFT_MSG_GETTABLE, families[i], NLM_F_ACK, 0);
+        mnl_attr_put_strz(get, NFTA_TABLE_NAME, NFT_TABLE);
+        int r = talk(get, get->nlmsg_len, NULL, NULL);
         if (r == -ENOENT) {
             r = ruleset_make(families[i]);
             made = 1;
@@ -142,88 +173,78 @@ struct pair_key {
 };
 _Static_assert(sizeof(struct guest_key) == 28 && sizeof(struct pair_key) == 20, "keys have no padding");
 
-static struct guest_key guest_key(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    struct guest_key key = {.address = htonl(addr_guest(subnet, slot))};
-    addr_tap_name(key.port, uid, slot);
-    addr_mac(key.mac, uid, slot);
-    return key;
+static void change_guest(const struct net_account *account, uint32_t slot, int there) {
+    struct guest_key key = {.address = htonl(addr_guest(account->subnet, slot))};
+    addr_tap_name(key.port, account->uid, slot);
+    addr_mac(key.mac, account->uid, slot);
+    change(GUESTS, &key, there);
 }
 
-static struct pair_key nat_key(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    struct pair_key key = {.value = htonl(addr_guest(subnet, slot))};
-    addr_bridge_name(key.name, uid);
-    return key;
+static void change_nat(const struct net_account *account, uint32_t slot, int there) {
+    struct pair_key key = {.value = htonl(addr_guest(account->subnet, slot))};
+    addr_bridge_name(key.name, account->uid);
+    change(NAT, &key, there);
 }
 
-static void account(uint32_t uid, void (*change)(enum set, const void *)) {
+static void change_account(uint32_t uid, int there) {
     struct pair_key owner = {.value = uid};
     char peers[2][IFNAME_SIZE] = {{0}};
     addr_bridge_name(owner.name, uid);
     addr_bridge_name(peers[0], uid);
     addr_bridge_name(peers[1], uid);
-    change(OWNERS, &owner);
-    change(PEERS, peers);
+    change(OWNERS, &owner, there);
+    change(PEERS, peers, there);
 }
 
-static void up(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    struct guest_key guest = guest_key(uid, slot, subnet);
-    struct pair_key nat = nat_key(uid, slot, subnet);
+int nft_up(const struct net_account *account, uint32_t slot) {
+    for (int made = 0;; made = 1) {
+        nft_batch_begin();
+        change_account(account->uid, 1);
+        change_nat(account, slot, 0);
+        change_guest(account, slot, 1);
+        int r = nft_batch_commit();
+        if (r != -ENOENT || made)
+            return r;
+        r = nft_ensure();
+        if (r < 0)
+            return r;
+    }
+}
+
+int nft_down(const struct net_account *account, uint32_t slot) {
     nft_batch_begin();
-    account(uid, add);
-    drop(NAT, &nat);
-    add(GUESTS, &guest);
-}
-
-int nft_up(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    up(uid, slot, subnet);
-    int r = nft_batch_commit();
-    if (r != -ENOENT)
-        return r;
-    r = nft_ensure();
-    if (r < 0)
-        return r;
-    up(uid, slot, subnet);
-    return nft_batch_commit();
-}
-
-int nft_down(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    struct guest_key guest = guest_key(uid, slot, subnet);
-    struct pair_key nat = nat_key(uid, slot, subnet);
-    nft_batch_begin();
-    drop(NAT, &nat);
-    drop(GUESTS, &guest);
+    change_nat(account, slot, 0);
+    change_guest(account, slot, 0);
     int r = nft_batch_commit();
     return r == -ENOENT ? 0 : r; /* no table, no rules */
 }
 
-int nft_nat(uint32_t uid, uint32_t slot, uint32_t subnet, char uplinks[][IFNAME_SIZE], size_t count, int guard,
+int nft_nat(const struct net_account *account, uint32_t slot, char uplinks[][IFNAME_SIZE], size_t count, int guard,
             const struct policy *policy) {
-    struct pair_key nat = nat_key(uid, slot, subnet);
+    static const enum set replaced[] = {UPLINKS, GUARDED, PRIVATE};
     nft_batch_begin();
-    empty(UPLINKS);
-    empty(GUARDED);
-    empty(PRIVATE);
+    for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
+        put_elements(NFT_MSG_DELSETELEM, replaced[i], nft_set_named(replaced[i]));
     for (size_t i = 0; i < count; i++) {
-        add(UPLINKS, uplinks[i]);
+        change(UPLINKS, uplinks[i], 1);
         if (guard)
-            add(GUARDED, uplinks[i]);
+            change(GUARDED, uplinks[i], 1);
     }
     if (policy->private_count)
         nft_add_ranges(PRIVATE, policy->private_allow, policy->private_count);
-    add(NAT, &nat);
+    change_nat(account, slot, 1);
     return nft_batch_commit();
 }
 
-int nft_nat_off(uint32_t uid, uint32_t slot, uint32_t subnet) {
-    struct pair_key nat = nat_key(uid, slot, subnet);
+int nft_nat_off(const struct net_account *account, uint32_t slot) {
     nft_batch_begin();
-    drop(NAT, &nat);
+    change_nat(account, slot, 0);
     return nft_batch_commit();
 }
 
 int nft_account(uint32_t uid, int known) {
     nft_batch_begin();
-    account(uid, known ? add : drop);
+    change_account(uid, known);
     return nft_batch_commit();
 }
 
@@ -232,41 +253,36 @@ struct listing {
     uint64_t *slots;
 };
 
-/* One key of GUESTS: the slot is in the port's name, which must be ours to the byte. */
-static void on_key(const struct nlattr *value, const struct listing *l) {
+static int on_guest(struct nftnl_set_elem *element, void *arg) {
+    const struct listing *l = arg;
     struct guest_key key;
-    char name[IFNAME_SIZE] = {0};
-    if (mnl_attr_get_payload_len(value) != sizeof(key))
-        return;
-    memcpy(&key, mnl_attr_get_payload(value), sizeof(key));
-    uint32_t slot = (uint32_t) key.mac[4] << 8 | key.mac[5];
-    addr_tap_name(name, l->uid, slot);
-    if (slot < SLOT_MAX && memcmp(name, key.port, sizeof(name)) == 0)
-        l->slots[slot / 64] |= 1ull << slot % 64;
+    uint32_t size = 0;
+    const void *bytes = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
+    if (bytes && size == sizeof(key)) {
+        memcpy(&key, bytes, sizeof(key));
+        net_mark_tap(l->slots, l->uid, (uint32_t) key.mac[4] << 8 | key.mac[5], key.port);
+    }
+    return 0;
 }
 
-static void on_elements(const struct nlmsghdr *h, void *arg) {
-    const struct nlattr *list, *item, *key, *value;
-    NL_FOR_EACH(list, h, sizeof(struct nfgenmsg)) {
-        if (mnl_attr_get_type(list) != NFTA_SET_ELEM_LIST_ELEMENTS)
-            continue;
-        NL_FOR_EACH_NESTED(item, list) {
-            NL_FOR_EACH_NESTED(key, item) {
-                if (mnl_attr_get_type(key) != NFTA_SET_ELEM_KEY)
-                    continue;
-                NL_FOR_EACH_NESTED(value, key) {
-                    on_key(value, arg);
-                }
-            }
-        }
-    }
+static int on_elements(const struct nlmsghdr *h, void *arg) {
+    struct nftnl_set *s = net_allocated(nftnl_set_alloc());
+    int r = nftnl_set_elems_nlmsg_parse(h, s);
+    if (r >= 0)
+        r = nftnl_set_elem_foreach(s, on_guest, arg);
+    nftnl_set_free(s);
+    return r < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 int nft_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]) {
+    _Alignas(struct nlmsghdr) char bytes[256];
     struct listing l = {.uid = uid, .slots = slots};
-    nl_begin(&nft_rq, nft_fd);
-    nft_message(NFT_MSG_GETSETELEM, NLM_F_DUMP, nft_sets[GUESTS].family);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
-    mnl_attr_put_strz(nft_rq.message, NFTA_SET_ELEM_LIST_SET, nft_sets[GUESTS].name);
-    return nl_talk(&nft_rq, on_elements, &l);
+    struct nlmsghdr *get = nftnl_nlmsg_build_hdr(bytes, NFT_MSG_GETSETELEM, nft_sets[GUESTS].family, NLM_F_DUMP, 0);
+    struct nftnl_set *s = nft_set_named(GUESTS);
+    nftnl_set_elems_nlmsg_build_payload(get, s);
+    nftnl_set_free(s);
+    int r = -EINTR; /* changed meanwhile: from the start */
+    for (int try = 0; try < DUMP_TRIES && r == -EINTR; try++)
+        r = talk(get, get->nlmsg_len, on_elements, &l);
+    return r;
 }

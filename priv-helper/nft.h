@@ -3,7 +3,9 @@
 #define BANGER_HELPER_NFT_H
 
 #include "net.h"
-#include "netlink.h"
+
+#include <libmnl/libmnl.h>
+#include <libnftnl/set.h>
 
 #define NFT_TABLE "banger" /* in each family */
 
@@ -18,14 +20,13 @@ struct nft_set {
 };
 extern const struct nft_set nft_sets[SETS];
 
-/* The batch being built. */
-extern struct nl_request nft_rq;
 void nft_batch_begin(void);
+/* Appends a message to the batch; its payload is put before the next call. */
+struct nlmsghdr *nft_message(uint16_t type, uint16_t flags, uint8_t family);
 /* 0 or the first error of any of its messages: then nothing of it counts. */
 int nft_batch_commit(void);
-void nft_message(uint16_t type, uint16_t flags, uint8_t family);
-void nft_put_be32(uint16_t type, uint32_t value);
-void nft_put_data(uint16_t type, const void *data, size_t size);
+/* The set by its name, without elements; the caller frees it. */
+struct nftnl_set *nft_set_named(enum set set);
 void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count);
 
 /* One family's table with all it holds. -EEXIST: another helper was faster. */

@@ -90,12 +90,15 @@ static void handle(const struct helper_worker *worker, int record, const struct 
         .reason = reason,
     };
     audit_ask(record, &what);
+    int r = -EACCES;
+    reply->step = file.policy.bad_line;
     if (reason == POLICY_ALLOWED) {
-        worker->answer(request, fds, &file.policy, reply, reply_fd);
-    } else {
-        reply->error = EACCES;
-        reply->step = file.policy.bad_line;
+        r = worker->answer(request, fds, &file.policy, reply, reply_fd);
+        reply->verdict = r ? WIRE_FAILED : WIRE_DONE;
     }
+    reply->error = -r;
+    if (r == 0)
+        reply->step = 0;
 }
 
 static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
