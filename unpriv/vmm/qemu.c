@@ -14,7 +14,8 @@
 #define QMP_TIMEOUT_MS 5000
 #define CMDLINE_MAX    2047 /* x86 COMMAND_LINE_SIZE less the NUL; the kernel cuts silently */
 
-/* The machine. The emulated CPU gets all that emulation has; tb-size bounds the
+/* The machine. The emulated CPU gets all that emulation has but five-level page
+ * tables, which cost a walk at each miss and serve 128 TiB; tb-size bounds the
  * translator's memory (32..64 MiB: less makes it thrash). */
 static void add_machine(struct jail_args *a, const struct vmm_config *c) {
     vmm_args_add(a, "-name");
@@ -24,7 +25,7 @@ static void add_machine(struct jail_args *a, const struct vmm_config *c) {
     vmm_args_add(a, "-accel");
     vmm_args_add(a, c->kvm ? "kvm" : "tcg,thread=multi,tb-size=64");
     vmm_args_add(a, "-cpu");
-    vmm_args_add(a, c->kvm ? "host" : "max");
+    vmm_args_add(a, c->kvm ? "host" : "max,la57=off");
     vmm_args_add(a, "-m");
     vmm_args_add(a, "%" PRIu32, c->memory_mib);
     vmm_args_add(a, "-smp");
@@ -40,13 +41,15 @@ static void add_machine(struct jail_args *a, const struct vmm_config *c) {
 
 /* panic and reboot end QEMU (-no-reboot). Under emulation the PIT calibration of the
  * TSC fails now and then and the guest hangs; rdtsc there is the host's, so the
- * host's frequency is the answer. */
+ * host's frequency is the answer. And there QEMU 7.2 translates code anew for each
+ * virtual address it is mapped at: with the guest's user-space ASLR every exec pays
+ * for its libraries again (26 ms for /bin/true instead of 6), so it is off. */
 static int add_kernel(struct jail_args *a, const struct vmm_config *c, struct err *e) {
-    char line[CMDLINE_MAX + 1], tsc[48] = "";
+    char line[CMDLINE_MAX + 1], emulated[64] = "";
     if (!c->kvm)
-        (void) snprintf(tsc, sizeof(tsc), " tsc_early_khz=%" PRIu64, c->tsc_khz);
+        (void) snprintf(emulated, sizeof(emulated), " norandmaps tsc_early_khz=%" PRIu64, c->tsc_khz);
     int n = snprintf(line, sizeof(line), "%s%sconsole=ttyS0 quiet panic=-1 reboot=t%s", c->cmdline,
-                     *c->cmdline ? " " : "", tsc);
+                     *c->cmdline ? " " : "", emulated);
     if (n < 0 || (size_t) n >= sizeof(line))
         return err_set(e, E2BIG, "the kernel command line is longer than %d bytes; shorten the VM's name", CMDLINE_MAX);
     vmm_args_add(a, "-kernel");
