@@ -48,11 +48,11 @@ Test(qemu_args, emulation) {
     config.kvm = 0;
     build();
     cr_expect_str_eq(value("-accel", ""), "tcg,thread=multi,tb-size=64");
-    cr_expect_str_eq(value("-cpu", ""), "max");
+    cr_expect_str_eq(value("-cpu", ""), "max,la57=off");
     cr_expect_str_eq(value("-m", ""), "512");
     cr_expect_str_eq(value("-smp", ""), "2");
     cr_expect_str_eq(value("-append", ""),
-                     "banger.name=web-1 console=ttyS0 quiet panic=-1 reboot=t tsc_early_khz=2600000");
+                     "banger.name=web-1 console=ttyS0 quiet panic=-1 reboot=t norandmaps tsc_early_khz=2600000");
 }
 
 Test(qemu_args, kvm) {
@@ -61,6 +61,7 @@ Test(qemu_args, kvm) {
     cr_expect_str_eq(value("-accel", ""), "kvm");
     cr_expect_str_eq(value("-cpu", ""), "host");
     cr_expect_null(strstr(value("-append", ""), "tsc_early_khz"));
+    cr_expect_null(strstr(value("-append", ""), "norandmaps"));
 }
 
 Test(qemu_args, devices_by_descriptor) {
