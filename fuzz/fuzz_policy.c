@@ -1,5 +1,6 @@
 /* Fuzzes the policy's parser, and the decision over what it made of the text. */
 #include "../policy/policy.h"
+#include "../unpriv/priv/priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             enum policy_reason reason = policy_decide(&policy, &who, &request, NULL);
             if (reason == POLICY_ALLOWED && (bad || uid == 0 || policy_subnet(&policy, uid) == 0))
                 abort();
-            if (strlen(policy_sentence(reason)) == 0)
+            if (strlen(priv_sentence(reason)) == 0)
                 abort();
         }
     }

@@ -3,6 +3,7 @@
  * plain decimal, and one bad line makes the whole file bad. */
 #include "policy.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define WORDS_MAX (3 + POLICY_FOLDERS_MAX)
@@ -12,6 +13,7 @@ struct word {
     size_t size;
 };
 struct line {
+    const struct keyword *keyword;
     struct word words[WORDS_MAX];
     size_t count;
 };
@@ -77,8 +79,33 @@ static int path(struct word w, char *out) {
            !(w.size >= 3 && strcmp(out + w.size - 3, "/..") == 0);
 }
 
-/* Each keyword's reader: NULL, or what is wrong with the line. */
+/* What is wrong with a line, or NULL. `usage`: see the keyword's own. */
+static const char usage[] = "";
 typedef const char *reader(struct policy *p, const struct line *l);
+static reader read_rule, read_net, read_number, read_nat, read_uplink, read_private, read_vmm;
+
+static const struct keyword {
+    const char *word;
+    reader *read;
+    const char *usage;
+    size_t least_words, most_words;
+    int once;
+    size_t field; /* of a number: its place in struct policy, and its range */
+    uint32_t least, most;
+} keywords[] = {
+    {"allow", read_rule, "expected `allow uid NUMBER` or `allow gid NUMBER`", 3, 3, 0, 0, 0, 0},
+    {"deny", read_rule, "expected `deny uid NUMBER` or `deny gid NUMBER`", 3, 3, 0, 0, 0, 0},
+    {"pool", read_net, "expected `pool A.B.C.D/N FIRST-UID` with N from 8 to 22 and no host bits", 3, 3, 0, 0, 8, 0},
+    {"subnet", read_net, "expected `subnet A.B.C.D/22 uid NUMBER` without host bits", 4, 4, 0, 0, SUBNET_PREFIX, 0},
+    {"slots", read_number, "expected `slots NUMBER`, 0 to 1000", 2, 2, 1, offsetof(struct policy, slots), 0, SLOT_MAX},
+    {"nat", read_nat, "expected `nat yes` or `nat no`", 2, 2, 1, 0, 0, 0},
+    {"uplink", read_uplink, "expected `uplink NAME` with an interface's name, or `uplink default`", 2, 2, 0, 0, 0, 0},
+    {"private", read_private, "expected `private allow A.B.C.D/N` without host bits", 3, 3, 0, 0, 0, 0},
+    {"vmm", read_vmm, "expected `vmm NAME /absolute/binary /folder...`", 4, WORDS_MAX, 0, 0, 0, 0},
+    {"memory-max", read_number, "expected `memory-max MIB`", 2, 2, 1, offsetof(struct policy, memory_max), 1,
+     UINT32_MAX},
+    {"vcpus-max", read_number, "expected `vcpus-max NUMBER`", 2, 2, 1, offsetof(struct policy, vcpus_max), 1, 65535},
+};
 
 static const char *read_rule(struct policy *p, const struct line *l) {
     if (p->rule_count == POLICY_RULES_MAX)
@@ -86,9 +113,7 @@ static const char *read_rule(struct policy *p, const struct line *l) {
     struct policy_rule *rule = &p->rules[p->rule_count++];
     rule->deny = is(l->words[0], "deny");
     rule->group = is(l->words[1], "gid");
-    if (l->count != 3 || (!rule->group && !is(l->words[1], "uid")))
-        return "expected `uid NUMBER` or `gid NUMBER`";
-    return number(l->words[2], 0, UINT32_MAX - 1, &rule->id) ? NULL : "not a numeric id";
+    return (rule->group || is(l->words[1], "uid")) && number(l->words[2], 0, UINT32_MAX - 1, &rule->id) ? NULL : usage;
 }
 
 static const char *add_net(struct policy *p, struct policy_net net) {
@@ -111,40 +136,24 @@ static const char *add_net(struct policy *p, struct policy_net net) {
     return NULL;
 }
 
-static const char *read_pool(struct policy *p, const struct line *l) {
+/* A pool, or the one subnet of one uid, which the line names as `uid NUMBER`. */
+static const char *read_net(struct policy *p, const struct line *l) {
     struct policy_net net = {0};
-    if (l->count != 3 || !cidr(l->words[1], &net.net) || net.net.prefix < 8 || net.net.prefix > SUBNET_PREFIX)
-        return "expected `pool A.B.C.D/N FIRST-UID` with N from 8 to 22 and no host bits";
-    if (!number(l->words[2], 1, UINT32_MAX - 1, &net.uid))
-        return "not a numeric uid above 0";
+    if (!cidr(l->words[1], &net.net) || net.net.prefix < l->keyword->least || net.net.prefix > SUBNET_PREFIX ||
+        (l->count == 4 && !is(l->words[2], "uid")) || !number(l->words[l->count - 1], 1, UINT32_MAX - 1, &net.uid))
+        return usage;
     net.count = 1u << (SUBNET_PREFIX - net.net.prefix);
     return add_net(p, net);
 }
 
-static const char *read_subnet(struct policy *p, const struct line *l) {
-    struct policy_net net = {.count = 1};
-    if (l->count != 4 || !cidr(l->words[1], &net.net) || net.net.prefix != SUBNET_PREFIX || !is(l->words[2], "uid"))
-        return "expected `subnet A.B.C.D/22 uid NUMBER` without host bits";
-    if (!number(l->words[3], 1, UINT32_MAX - 1, &net.uid))
-        return "not a numeric uid above 0";
-    return add_net(p, net);
-}
-
-static const char *read_slots(struct policy *p, const struct line *l) {
-    return l->count == 2 && number(l->words[1], 0, SLOT_MAX, &p->slots) ? NULL : "expected `slots NUMBER`, 0 to 1000";
-}
-
-static const char *read_memory(struct policy *p, const struct line *l) {
-    return l->count == 2 && number(l->words[1], 1, UINT32_MAX, &p->memory_max) ? NULL : "expected `memory-max MIB`";
-}
-
-static const char *read_vcpus(struct policy *p, const struct line *l) {
-    return l->count == 2 && number(l->words[1], 1, 65535, &p->vcpus_max) ? NULL : "expected `vcpus-max NUMBER`";
+static const char *read_number(struct policy *p, const struct line *l) {
+    uint32_t *field = (uint32_t *) (void *) ((char *) p + l->keyword->field);
+    return number(l->words[1], l->keyword->least, l->keyword->most, field) ? NULL : usage;
 }
 
 static const char *read_nat(struct policy *p, const struct line *l) {
     p->nat = is(l->words[1], "yes");
-    return l->count == 2 && (p->nat || is(l->words[1], "no")) ? NULL : "expected `nat yes` or `nat no`";
+    return p->nat || is(l->words[1], "no") ? NULL : usage;
 }
 
 /* The kernel's own rule for interface names (dev_valid_name), ':' included. */
@@ -152,8 +161,8 @@ static const char *read_uplink(struct policy *p, const struct line *l) {
     if (p->uplink_count == POLICY_UPLINKS_MAX)
         return "too many uplink lines";
     char *name = p->uplinks[p->uplink_count];
-    if (l->count != 2 || !copy(l->words[1], name, IFNAME_SIZE) || strpbrk(name, "/:") || name[0] == '.')
-        return "expected `uplink NAME` with an interface's name, or `uplink default`";
+    if (!copy(l->words[1], name, IFNAME_SIZE) || strpbrk(name, "/:") || name[0] == '.')
+        return usage;
     for (uint32_t i = 0; i < p->uplink_count; i++) {
         if (strcmp(p->uplinks[i], name) == 0)
             return "this uplink is there already";
@@ -164,8 +173,8 @@ static const char *read_uplink(struct policy *p, const struct line *l) {
 
 static const char *read_private(struct policy *p, const struct line *l) {
     struct policy_cidr net = {0};
-    if (l->count != 3 || !is(l->words[1], "allow") || !cidr(l->words[2], &net))
-        return "expected `private allow A.B.C.D/N` without host bits";
+    if (!is(l->words[1], "allow") || !cidr(l->words[2], &net))
+        return usage;
     for (uint32_t i = 0; i < p->private_count; i++) {
         if (overlap(p->private_allow[i], net))
             return "the range overlaps an earlier private line";
@@ -180,8 +189,8 @@ static const char *read_vmm(struct policy *p, const struct line *l) {
     if (p->vmm_count == POLICY_VMMS_MAX)
         return "too many vmm lines";
     struct policy_vmm *vmm = &p->vmms[p->vmm_count];
-    if (l->count < 4 || !copy(l->words[1], vmm->name, sizeof(vmm->name)) || !path(l->words[2], vmm->binary))
-        return "expected `vmm NAME /absolute/binary /folder...`";
+    if (!copy(l->words[1], vmm->name, sizeof(vmm->name)) || !path(l->words[2], vmm->binary))
+        return usage;
     for (uint32_t i = 0; i < p->vmm_count; i++) {
         if (strcmp(p->vmms[i].name, vmm->name) == 0)
             return "a vmm line has this name already";
@@ -194,29 +203,20 @@ static const char *read_vmm(struct policy *p, const struct line *l) {
     return NULL;
 }
 
-static const struct keyword {
-    const char *word;
-    reader *read;
-    int once;
-} keywords[] = {
-    {"allow", read_rule, 0},        {"deny", read_rule, 0},       {"pool", read_pool, 0},
-    {"subnet", read_subnet, 0},     {"slots", read_slots, 1},     {"nat", read_nat, 1},
-    {"uplink", read_uplink, 0},     {"private", read_private, 0}, {"vmm", read_vmm, 0},
-    {"memory-max", read_memory, 1}, {"vcpus-max", read_vcpus, 1},
-};
-
-static const char *read_line(struct policy *p, const struct line *l) {
+static const char *read_line(struct policy *p, struct line *l) {
     if (l->count == 0)
         return NULL;
     for (size_t k = 0; k < sizeof(keywords) / sizeof(keywords[0]); k++) {
         if (!is(l->words[0], keywords[k].word))
             continue;
-        if (l->count < 2)
-            return "the line is not complete";
         if (keywords[k].once && (p->seen & 1u << k))
             return "this keyword may occur only once";
         p->seen |= 1u << k;
-        return keywords[k].read(p, l);
+        l->keyword = &keywords[k];
+        const char *problem = usage;
+        if (l->count >= keywords[k].least_words && l->count <= keywords[k].most_words)
+            problem = keywords[k].read(p, l);
+        return problem == usage ? keywords[k].usage : problem;
     }
     return "no such keyword";
 }

@@ -42,7 +42,7 @@ enum policy_reason {
     POLICY_VCPUS = 12,     /* 0, or beyond vcpus-max */
     POLICY_DESCRIPTOR = 13 /* a descriptor is not what the operation takes */
 };
-#define POLICY_REASONS 14
+#define POLICY_REASONS 14 /* each has a sentence: unpriv/priv/sentence.c */
 
 /* IPv4, host byte order; host bits are zero. */
 struct policy_cidr {
@@ -123,9 +123,6 @@ enum policy_reason policy_decide(const struct policy *policy, const struct polic
 /* The account's /22, host byte order, or 0 when it has none. */
 uint32_t policy_subnet(const struct policy *policy, uid_t uid);
 
-/* One sentence for people: what is refused and which line of the policy to change. */
-const char *policy_sentence(enum policy_reason reason);
-
 /* A policy file and what it looked like when it was read. */
 struct policy_file {
     struct stat seen;
@@ -133,8 +130,8 @@ struct policy_file {
     struct policy policy;
 };
 
-/* Reads `path` again when it changed since the last call (device, inode, size,
- * mtime or ctime). Owner must be root and nobody else able to write, for the file
+/* Reads `path` again when it changed since the last call (device, inode, size or
+ * ctime, which every change of the file moves). Owner must be root and nobody else able to write, for the file
  * and its folder; the file regular, not a link, at most POLICY_BYTES_MAX bytes.
  * Always leaves `file->policy` usable: at worst it allows nothing and says why. */
 void policy_refresh(struct policy_file *file, const char *path);

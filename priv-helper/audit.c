@@ -43,17 +43,21 @@ static void to_syslog(int log, const struct audit_record *r) {
                       sizeof(where));
 }
 
-void audit_serve(const int *records, size_t count) {
-    struct pollfd fds[8];
+int audit_open(void) {
     int log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (log < 0 || count > sizeof(fds) / sizeof(fds[0]))
+    if (log < 0)
         helper_die("cannot make a socket for syslog");
-    for (size_t i = 0; i < count; i++)
+    return log;
+}
+
+void audit_serve(int log, const int records[WIRE_WORKERS]) {
+    struct pollfd fds[WIRE_WORKERS];
+    for (size_t i = 0; i < WIRE_WORKERS; i++)
         fds[i] = (struct pollfd){.fd = records[i], .events = POLLIN};
     for (;;) {
-        if (poll(fds, count, -1) < 0 && errno != EINTR)
+        if (poll(fds, WIRE_WORKERS, -1) < 0 && errno != EINTR)
             return;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < WIRE_WORKERS; i++) {
             struct audit_record r;
             if (!fds[i].revents)
                 continue;

@@ -15,57 +15,53 @@ void helper_die(const char *why) {
     _exit(1);
 }
 
-static struct __user_cap_header_struct header(void) {
-    return (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+/* As the kernel has them: capabilities 0 to 31, and the others, which the helper never has. */
+struct caps {
+    struct __user_cap_data_struct low, high;
+};
+
+static int exchange(long call, struct caps *caps) {
+    struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
+    return (int) syscall(call, &self, caps);
 }
 
-static int set(uint64_t permitted, uint64_t effective) {
-    struct __user_cap_header_struct head = header();
-    struct __user_cap_data_struct data[2] = {
-        {.permitted = (uint32_t) permitted, .effective = (uint32_t) effective},
-        {.permitted = (uint32_t) (permitted >> 32), .effective = (uint32_t) (effective >> 32)},
-    };
-    return (int) syscall(SYS_capset, &head, data);
-}
-
-static void get(struct __user_cap_data_struct data[2]) {
-    struct __user_cap_header_struct head = header();
-    memset(data, 0, 2 * sizeof(data[0]));
-    if (syscall(SYS_capget, &head, data))
+static struct caps now(void) {
+    struct caps caps = {0};
+    if (exchange(SYS_capget, &caps))
         helper_die("cannot read its capabilities");
+    return caps;
 }
 
-uint64_t cap_permitted(void) {
-    struct __user_cap_data_struct data[2];
-    get(data);
-    return data[0].permitted | (uint64_t) data[1].permitted << 32;
+int cap_permitted_is(uint32_t permitted) {
+    struct caps caps = now();
+    return caps.low.permitted == permitted && caps.high.permitted == 0;
 }
 
-void cap_limit(uint64_t permitted) {
-    struct __user_cap_data_struct data[2];
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || set(permitted, 0))
+void cap_limit(uint32_t permitted) {
+    struct caps wanted = {.low.permitted = permitted};
+    struct caps more = {.low.permitted = permitted | CAP_BIT(CAP_SETUID)};
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || exchange(SYS_capset, &wanted))
         helper_die("cannot give up capabilities");
-    get(data);
-    if ((data[0].permitted | (uint64_t) data[1].permitted << 32) != permitted || data[0].effective ||
-        data[1].effective || data[0].inheritable || data[1].inheritable)
-        helper_die("capabilities did not go");
+    struct caps have = now();
     /* What cannot fail if something stayed behind is tried, not believed. */
-    if (set(permitted | CAP_BIT(CAP_SETUID), 0) == 0)
-        helper_die("a capability that was given up came back");
+    if (memcmp(&have, &wanted, sizeof(have)) != 0 || exchange(SYS_capset, &more) == 0)
+        helper_die("capabilities did not go");
 }
 
-/* The permitted set is read once a process image: cap_raise() must not widen it. */
-static void effective(uint64_t bits) {
+/* Keeps errno. */
+static void set_effective(uint32_t effective) {
     int saved = errno;
-    if (set(cap_permitted(), bits))
+    struct caps caps = now(); /* it must not widen what is permitted */
+    caps.low.effective = effective;
+    if (exchange(SYS_capset, &caps))
         helper_die("cannot raise or lower a capability");
     errno = saved;
 }
 
 void cap_raise(int cap) {
-    effective(CAP_BIT(cap));
+    set_effective(CAP_BIT(cap));
 }
 
 void cap_lower(void) {
-    effective(0);
+    set_effective(0);
 }

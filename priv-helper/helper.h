@@ -9,18 +9,19 @@
 #include <stdint.h>
 
 /* --- capabilities (caps.c) --------------------------------------------------
- * Raw capset: libcap-ng is wrong in a cloned child and slow without /proc. */
-#define CAP_BIT(cap) (1ull << (cap))
+ * Raw capset: without /proc libcap-ng asks for each capability by prctl, and in a
+ * child of a raw clone it acts for the wrong process. */
+#define CAP_BIT(cap) (1u << (cap)) /* of the first 32, which all of the helper's are */
 
 /* Makes `permitted` all this process can ever have; effective and inheritable become
  * empty. Reads back and dies when it is not so. Also right in a raw clone's child. */
-void cap_limit(uint64_t permitted);
+void cap_limit(uint32_t permitted);
 /* One capability effective, and none. Bracket exactly one call with them (errno is
  * kept). Die on failure. */
 void cap_raise(int cap);
 void cap_lower(void);
-/* The permitted set, for the start-up checks. */
-uint64_t cap_permitted(void);
+/* Whether exactly these are permitted, for the start-up check. */
+int cap_permitted_is(uint32_t permitted);
 
 /* One line to stderr and _exit(1). */
 void helper_die(const char *why) __attribute__((noreturn));
@@ -39,14 +40,15 @@ typedef int helper_answer(const struct wire_request *request, const int *fds, co
 /* What a worker is: a row of main.c's table. */
 struct helper_worker {
     const char *name;
-    uint64_t caps;           /* all it keeps permitted */
+    uint32_t caps;           /* all it keeps permitted */
     int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
     const char *trouble;     /* the sentence when that fails */
     helper_answer *answer;   /* of all its operations */
     int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
                               * run again, -1 for never. `ending`: the last time, the peer is gone */
-    const int *calls;        /* seccomp: everything else kills; NULL: init has set its own */
+    const int *calls;        /* seccomp, set after init */
     const size_t *call_count;
+    int kill;                /* other calls kill; else they fail */
     const char *policy_path; /* as the worker's own root has it */
 };
 
@@ -66,8 +68,9 @@ struct audit_record {
 };
 /* Worker: returns when the record is written, dies when that cannot be said. */
 void audit_ask(int record, const struct audit_record *what);
-/* Parent: serves the workers' records until one of them ends. */
-void audit_serve(const int *records, size_t count);
+/* Parent: the socket to syslog; serves the workers' records until one of them ends. */
+int audit_open(void);
+void audit_serve(int log, const int records[WIRE_WORKERS]);
 
 /* --- net worker (net.c) ------------------------------------------------------ */
 #define NET_POLICY_PATH "/policy/policy.conf" /* the policy's folder, bound into the empty root */

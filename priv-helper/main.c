@@ -40,6 +40,7 @@ static const struct helper_worker workers[WIRE_WORKERS] = {
                   .idle = net_idle,
                   .calls = net_worker_calls,
                   .call_count = &net_worker_call_count,
+                  .kill = 1,
                   .policy_path = NET_POLICY_PATH},
     [WIRE_VMM] = {.name = "vmm",
                   .caps = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD),
@@ -47,7 +48,7 @@ static const struct helper_worker workers[WIRE_WORKERS] = {
                   .trouble = "its vmm worker cannot be set up: is " BANGER_LIBEXECDIR "/banger-jail there? Run "
                              "`make install` again",
                   .answer = jail_answer_spawn,
-                  .calls = NULL, /* init sets its own: a VMM inherits it, and must not be killed for a probe */
+                  .calls = jail_worker_calls, /* a VMM inherits them, and must not be killed for a probe */
                   .call_count = &jail_worker_call_count,
                   .policy_path = BANGER_POLICY},
 };
@@ -94,20 +95,18 @@ static void check_identity(void) {
 }
 
 static void check_capabilities(void) {
-    if (cap_permitted() == HELPER_CAPS) {
-        cap_limit(HELPER_CAPS);
-        return;
-    }
     struct statvfs vfs;
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-        helper_die("it was started with no_new_privs, so its file capabilities do not count: start bangerd outside of "
-                   "containers and units that set it (NoNewPrivileges=)");
-    if (statvfs("/proc/self/exe", &vfs) == 0 && (vfs.f_flag & ST_NOSUID))
-        helper_die("it lies on a file system mounted nosuid, so its file capabilities do not count: install banger "
-                   "elsewhere");
-    helper_die(
-        "its file capabilities are missing (a copy, or an archive without them?): run `make install` as root, or "
-        "setcap cap_net_admin,cap_sys_admin,cap_mknod=p on it");
+    if (!cap_permitted_is(HELPER_CAPS)) {
+        if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+            helper_die("it was started with no_new_privs, so its file capabilities do not count: start bangerd outside "
+                       "of containers and units that set it (NoNewPrivileges=)");
+        if (statvfs("/proc/self/exe", &vfs) == 0 && (vfs.f_flag & ST_NOSUID))
+            helper_die("it lies on a file system mounted nosuid, so its file capabilities do not count: install banger "
+                       "elsewhere");
+        helper_die("its file capabilities are missing (a copy, or an archive without them?): run `make install` as "
+                   "root, or setcap cap_net_admin,cap_sys_admin,cap_mknod=p on it");
+    }
+    cap_limit(HELPER_CAPS);
 }
 
 static void soft_limit(int what, rlim_t want, rlim_t least) {
@@ -122,7 +121,7 @@ static void soft_limit(int what, rlim_t want, rlim_t least) {
 /* Everything else an exec inherits. Only soft limits: the VMM needs more than these. */
 static void reset_process(void) {
     static const struct rlimit none = {0, 0};
-    static const struct itimerval off = {{0, 0}, {0, 0}};
+    static const struct itimerval off;
     sigset_t nothing;
     if (setrlimit(RLIMIT_CORE, &none))
         helper_die("cannot forbid core files");
@@ -130,9 +129,8 @@ static void reset_process(void) {
     soft_limit(RLIMIT_NOFILE, FILES_MAX, FILES_LEAST);
     for (int s = 1; s < NSIG; s++)
         (void) signal(s, SIG_DFL); /* KILL and STOP refuse */
-    (void) setitimer(ITIMER_REAL, &off, NULL);
-    (void) setitimer(ITIMER_VIRTUAL, &off, NULL);
-    (void) setitimer(ITIMER_PROF, &off, NULL);
+    for (int timer = ITIMER_REAL; timer <= ITIMER_PROF; timer++)
+        (void) setitimer((__itimer_which_t) timer, &off, NULL);
     (void) sigemptyset(&nothing);
     if (sigprocmask(SIG_SETMASK, &nothing, NULL) || chdir("/"))
         helper_die("cannot reset its signals or folder");
@@ -140,17 +138,18 @@ static void reset_process(void) {
     (void) setsid(); /* fails only where there is nothing to leave */
 }
 
-static void run_worker(enum wire_worker number, int record) __attribute__((noreturn));
-static void run_worker(enum wire_worker number, int record) {
+static void confine(const int *calls, size_t count, int kill) {
+    struct sandbox_calls filter = {.allowed = calls, .count = count, .kill = kill};
+    if (sandbox_seccomp(&filter))
+        helper_die("cannot set its seccomp filter");
+}
+
+static _Noreturn void run_worker(enum wire_worker number, int record) {
     const struct helper_worker *worker = &workers[number];
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init())
         helper_die(worker->trouble);
     cap_limit(worker->caps);
-    if (worker->calls) {
-        struct sandbox_calls calls = {.allowed = worker->calls, .count = *worker->call_count, .kill = 1};
-        if (sandbox_seccomp(&calls))
-            helper_die("cannot set its seccomp filter");
-    }
+    confine(worker->calls, *worker->call_count, worker->kill);
     worker_run(worker, WIRE_FD_FIRST + (int) number, record, number);
 }
 
@@ -176,8 +175,17 @@ static int start_worker(enum wire_worker number, const int *earlier) {
     return pair[0];
 }
 
+/* Before the libraries' own start: libnl would read a file that the environment names. */
+static void forget_environment(int argc, char **argv, char **environment) {
+    (void) argc, (void) argv;
+    environment[0] = NULL;
+}
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(int, char **,
+                                                                                       char **) = forget_environment;
+
 int main(int argc, char **argv) {
-    environ = NULL;
+    static const int calls[] = {SYS_poll,  SYS_recvfrom, SYS_sendto,  SYS_close,      SYS_wait4,
+                                SYS_write, SYS_getpid,   SYS_getppid, SYS_exit_group, SYS_restart_syscall};
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         _exit(1);
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
@@ -195,7 +203,9 @@ int main(int argc, char **argv) {
     cap_limit(0);
     for (int i = 0; i < WIRE_WORKERS; i++)
         (void) close(WIRE_FD_FIRST + i);
-    audit_serve(records, WIRE_WORKERS);
+    int log = audit_open();
+    confine(calls, sizeof(calls) / sizeof(calls[0]), 1);
+    audit_serve(log, records);
     /* One worker ended: closing the records ends the others after what they are doing. */
     for (int i = 0; i < WIRE_WORKERS; i++)
         (void) close(records[i]);

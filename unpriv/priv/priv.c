@@ -75,7 +75,7 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
                        " cannot be read, so nothing is allowed: correct it",
                        what, reply->step);
     if (reply->verdict == WIRE_DENIED)
-        return err_set(e, error, "cannot %s: %s", what, policy_sentence((enum policy_reason) reply->reason));
+        return err_set(e, error, "cannot %s: %s", what, priv_sentence(reply->reason));
     if (operations[rq->op].worker == WIRE_NET && error == EEXIST && reply->step == NET_STEP_TAP)
         return err_set(e, error, "cannot %s: slot %u is in use by another VM of this account", what, rq->slot);
     if (operations[rq->op].worker == WIRE_NET)

@@ -24,4 +24,7 @@ int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *s
 int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mib, uint32_t vcpus, const int *fds,
                    int *pid, struct err *e);
 
+/* One sentence for people (enum policy_reason): what is refused and which line of the policy to change. */
+const char *priv_sentence(uint32_t reason);
+
 #endif
