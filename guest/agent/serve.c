@@ -31,10 +31,11 @@ static struct server {
     struct agent_parser parser;
     struct agent_out out;
     struct agent_channel channels[AGENT_CHANNELS_MAX];
+    size_t channels_end; /* one past the last channel in use */
 } server;
 
 static struct agent_channel *channel_find(uint32_t id) {
-    for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++)
+    for (size_t i = 0; i < server.channels_end; i++)
         if (server.channels[i].used && !server.channels[i].closing && server.channels[i].id == id)
             return &server.channels[i];
     return NULL;
@@ -47,6 +48,8 @@ static void channel_open(uint32_t id, const uint8_t *payload, size_t size) {
         if (server.channels[i].used)
             continue;
         agent_channel_open(&server.channels[i], id, payload, size);
+        if (i >= server.channels_end)
+            server.channels_end = i + 1;
         return;
     }
     static const char text[] = "\002banger: too many commands run in this VM; wait until one ends\n";
@@ -71,7 +74,7 @@ static void hello(const uint8_t *payload, size_t size) {
     if (size != sizeof hello)
         return;
     memcpy(&hello, payload, sizeof hello);
-    for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++)
+    for (size_t i = 0; i < server.channels_end; i++)
         if (server.channels[i].used && !server.channels[i].closing)
             agent_channel_close(&server.channels[i]);
     clock_follow(hello.realtime_ns);
@@ -181,7 +184,7 @@ static void port_read(void) {
 static void reap(void) {
     int status = 0;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-        for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++)
+        for (size_t i = 0; i < server.channels_end; i++)
             if (server.channels[i].used && server.channels[i].pid == pid && !server.channels[i].reaped) {
                 agent_channel_reaped(&server.channels[i], status);
                 break;
@@ -195,7 +198,7 @@ static void signals_take(void) {
             continue;
         /* The machine goes down: nothing of ours may hold that up. */
         server.stopping = 1;
-        for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++)
+        for (size_t i = 0; i < server.channels_end; i++)
             if (server.channels[i].used)
                 agent_channel_kill(&server.channels[i]);
     }
@@ -204,11 +207,13 @@ static void signals_take(void) {
 
 static void pump(void) {
     server.turn++;
-    for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++) {
-        struct agent_channel *channel = &server.channels[(i + server.turn) % AGENT_CHANNELS_MAX];
+    for (size_t i = 0; i < server.channels_end; i++) {
+        struct agent_channel *channel = &server.channels[(i + server.turn) % server.channels_end];
         if (channel->used)
             (void) agent_channel_pump(channel, &server.out);
     }
+    while (server.channels_end && !server.channels[server.channels_end - 1].used)
+        server.channels_end--;
 }
 
 static int sooner(int timeout, long long at, long long now) {
@@ -233,7 +238,7 @@ static nfds_t wait_list(struct pollfd *list, int *timeout) {
         *timeout = sooner(*timeout, server.port_after, now);
     if (server.poweroff_tries)
         *timeout = sooner(*timeout, server.poweroff_at, now);
-    for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++) {
+    for (size_t i = 0; i < server.channels_end; i++) {
         const struct agent_channel *channel = &server.channels[i];
         if (!channel->used)
             continue;
@@ -294,7 +299,7 @@ int agent_serve(int fd) {
     /* The EXITs of what was killed, as far as half a second lets them. */
     for (long long end = agent_now_ms() + 500; agent_now_ms() < end;) {
         size_t left = server.out.tail - server.out.head;
-        for (size_t i = 0; i < AGENT_CHANNELS_MAX; i++)
+        for (size_t i = 0; i < server.channels_end; i++)
             left += server.channels[i].used != 0;
         if (left == 0)
             break;

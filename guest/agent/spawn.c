@@ -59,7 +59,8 @@ static int exec_search(struct child *child) {
         const char *stop = strchrnul(at, ':');
         int size =
             snprintf(child->file, sizeof child->file, "%.*s%s%s", (int) (stop - at), at, stop > at ? "/" : "./", name);
-        if (size > 0 && (size_t) size < sizeof child->file) {
+        /* Looked for first: an execve(2) that fails has made and thrown away an address space. */
+        if (size > 0 && (size_t) size < sizeof child->file && access(child->file, F_OK) == 0) {
             int code = exec_file(child, child->file);
             if (code != ENOENT && code != ENOTDIR)
                 worst = code;
