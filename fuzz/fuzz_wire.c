@@ -15,7 +15,7 @@ static const char text[] = "allow gid 990\npool 172.16.0.0/12 1000\nnat yes\nupl
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const gid_t gids[] = {990};
     static const struct policy_who who = {.uid = 1000, .gids = gids, .gid_count = 1};
-    struct wire_request request;
+    struct wire_request request = {0};
     struct policy_fd fds[FDPASS_MAX] = {0};
     if (policy.slots == 0 && policy_parse(&policy, text, sizeof(text) - 1))
         abort();
@@ -24,9 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum wire_worker worker = data[0] & 0x80 ? WIRE_VMM : WIRE_NET;
     size_t count = data[0] & 0x0f;
     size_t message = size - 1 < sizeof(request) ? size - 1 : sizeof(request);
-    if (!worker_request_ok(data + 1, message, count, worker))
+    memcpy(&request, data + 1, message);
+    if (!worker_request_ok(&request, message, count, worker))
         return 0;
-    memcpy(&request, data + 1, sizeof(request));
     if (message != sizeof(request) || request.version != WIRE_VERSION || request.slot >= SLOT_MAX ||
         wire_request_fds(&request) != count || (worker == WIRE_VMM) != (request.op == WIRE_VMM_SPAWN))
         abort();

@@ -3,6 +3,7 @@
  * plain decimal, and one bad line makes the whole file bad. */
 #include "policy.h"
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -40,27 +41,6 @@ static uint32_t mask_of(uint32_t prefix) {
     return prefix == 0 ? 0 : ~0u << (32 - prefix);
 }
 
-/* A.B.C.D/N with no host bits set. */
-static int cidr(struct word w, struct policy_cidr *out) {
-    uint32_t address = 0;
-    for (int part = 0; part < 4; part++) {
-        const char *end = memchr(w.text, part < 3 ? '.' : '/', w.size);
-        uint32_t octet;
-        if (!end || !number((struct word){w.text, (size_t) (end - w.text)}, 0, 255, &octet))
-            return 0;
-        address = address << 8 | octet;
-        w.size -= (size_t) (end - w.text) + 1;
-        w.text = end + 1;
-    }
-    out->address = address;
-    return number(w, 0, 32, &out->prefix) && (address & ~mask_of(out->prefix)) == 0;
-}
-
-static int overlap(struct policy_cidr a, struct policy_cidr b) {
-    uint32_t mask = mask_of(a.prefix < b.prefix ? a.prefix : b.prefix);
-    return (a.address & mask) == (b.address & mask);
-}
-
 /* Copies a word of at most size-1 bytes; over-long is refused, never cut. */
 static int copy(struct word w, char *out, size_t size) {
     if (w.size >= size)
@@ -68,6 +48,24 @@ static int copy(struct word w, char *out, size_t size) {
     memcpy(out, w.text, w.size);
     out[w.size] = '\0';
     return 1;
+}
+
+/* A.B.C.D/N with no host bits set. */
+static int cidr(struct word w, struct policy_cidr *out) {
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    const char *slash = memchr(w.text, '/', w.size);
+    if (!slash || !copy((struct word){w.text, (size_t) (slash - w.text)}, text, sizeof(text)) ||
+        inet_pton(AF_INET, text, &address) != 1)
+        return 0;
+    out->address = ntohl(address.s_addr);
+    return number((struct word){slash + 1, (size_t) (w.text + w.size - slash - 1)}, 0, 32, &out->prefix) &&
+           (out->address & ~mask_of(out->prefix)) == 0;
+}
+
+static int overlap(struct policy_cidr a, struct policy_cidr b) {
+    uint32_t mask = mask_of(a.prefix < b.prefix ? a.prefix : b.prefix);
+    return (a.address & mask) == (b.address & mask);
 }
 
 /* Absolute and without empty, "." or ".." parts, and no slash at the end. */
@@ -223,27 +221,23 @@ static const char *read_line(struct policy *p, struct line *l) {
 
 /* Splits one line (no newline in it) into words. */
 static const char *split(const char *text, size_t size, struct line *l) {
+    int comment = 0, inside = 0;
     l->count = 0;
     if (size > POLICY_LINE_MAX)
         return "the line is too long";
     for (size_t i = 0; i < size; i++) {
         if ((unsigned char) text[i] < ' ' && text[i] != '\t')
             return "a control character (a Windows line end?)";
-    }
-    const char *hash = memchr(text, '#', size);
-    const char *end = hash ? hash : text + size;
-    while (text < end) {
-        if (*text == ' ' || *text == '\t') {
-            text++;
-            continue;
+        comment |= text[i] == '#';
+        int starts = !inside;
+        inside = !comment && text[i] != ' ' && text[i] != '\t';
+        if (inside && starts) {
+            if (l->count == WORDS_MAX)
+                return "too many words";
+            l->words[l->count++] = (struct word){.text = text + i};
         }
-        if (l->count == WORDS_MAX)
-            return "too many words";
-        struct word *w = &l->words[l->count++];
-        w->text = text;
-        while (text < end && *text != ' ' && *text != '\t')
-            text++;
-        w->size = (size_t) (text - w->text);
+        if (inside)
+            l->words[l->count - 1].size++;
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef BANGER_HELPER_HELPER_H
 #define BANGER_HELPER_HELPER_H
 
+#include "../common/sandbox.h"
 #include "../common/wire.h"
 #include "../policy/policy.h"
 
@@ -31,32 +32,35 @@ extern struct policy_who helper_who; /* .uid is the helper's own real uid */
 
 /* --- answers -----------------------------------------------------------------
  * Each gets a well-formed request that the policy allows, does it, and fills the
- * reply's results; what it sets `*reply_fd` to is sent along and closed. `fds` are
- * closed by the caller. 0, or a negative errno with the reply's `step` set to the
- * kernel call that failed. */
-typedef int helper_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
-                          struct wire_reply *reply, int *reply_fd);
+ * reply's results. 0, or a negative errno with the reply's `step` set to the kernel
+ * call that failed. */
+struct helper_job {
+    const struct wire_request *request;
+    const int *fds; /* closed by the caller */
+    const struct policy *policy;
+    struct wire_reply *reply;
+    int reply_fd; /* sent along and closed; -1 for none */
+};
+typedef int helper_answer(struct helper_job *job);
 
 /* What a worker is: a row of main.c's table. */
 struct helper_worker {
-    const char *name;
-    uint32_t caps;           /* all it keeps permitted */
-    int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
-    const char *trouble;     /* the sentence when that fails */
-    helper_answer *answer;   /* of all its operations */
-    int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
-                              * run again, -1 for never. `ending`: the last time, the peer is gone */
-    const int *calls;        /* seccomp, set after init */
-    const size_t *call_count;
-    int kill;                /* other calls kill; else they fail */
-    const char *policy_path; /* as the worker's own root has it */
+    uint32_t caps;                     /* all it keeps permitted */
+    int (*init)(void);                 /* with all the helper's capabilities permitted; 0 or a negative errno */
+    const char *trouble;               /* the sentence when that fails */
+    helper_answer *answer;             /* of all its operations */
+    int (*idle)(int ending);           /* may be NULL: runs off a reply's path. Milliseconds until it wants to
+                                        * run again, -1 for never. `ending`: the last time, the peer is gone */
+    const struct sandbox_calls *calls; /* set after init */
+    const char *policy_path;           /* as the worker's own root has it */
 };
 
 /* Serves `sock` as worker `number` until the peer or the parent closes. Never returns. */
 void worker_run(const struct helper_worker *worker, int sock, int record, enum wire_worker number)
     __attribute__((noreturn));
-/* 1 when `size` bytes with `fd_count` descriptors are a request that `worker` takes. */
-int worker_request_ok(const void *data, size_t size, size_t fd_count, enum wire_worker worker);
+/* 1 when `size` received bytes, in `r` (filled up with zeros where they are fewer), with
+ * `fd_count` descriptors are a request that `worker` takes. */
+int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker);
 
 /* --- audit (audit.c): the worker tells the parent, the parent tells syslog --- */
 struct audit_record {
@@ -77,8 +81,7 @@ void audit_serve(int log, const int records[WIRE_WORKERS]);
 int net_init(void);
 helper_answer net_answer;
 int net_idle(int ending);
-extern const int net_worker_calls[];
-extern const size_t net_worker_call_count;
+extern const struct sandbox_calls net_calls;
 
 /* --- vmm worker (jail.c) ------------------------------------------------------
  * It stays in the host's mount namespace. Its seccomp list is inherited by the VMM,
@@ -86,7 +89,6 @@ extern const size_t net_worker_call_count;
  * getsockopt newfstatat openat read close capget capset exit_group clock_gettime. */
 int jail_worker_init(void);
 helper_answer jail_answer_spawn;
-extern const int jail_worker_calls[];
-extern const size_t jail_worker_call_count;
+extern const struct sandbox_calls jail_calls;
 
 #endif

@@ -282,13 +282,13 @@ static struct report wait_ready(int from) {
     return report;
 }
 
-int jail_answer_spawn(const struct wire_request *request, const int *fds, const struct policy *policy,
-                      struct wire_reply *reply, int *reply_fd) {
+int jail_answer_spawn(struct helper_job *job) {
     static struct spawn s;
     int ends[2], pidfd = -1;
-    s = (struct spawn){.request = request, .fds = fds};
-    s.vmm = request->kind == WIRE_SPAWN_TRIAL ? NULL : &policy->vmms[request->kind];
-    reply->step = SPAWN_STEP_PIPE;
+    uint32_t kind = job->request->kind;
+    s = (struct spawn){.request = job->request, .fds = job->fds};
+    s.vmm = kind == WIRE_SPAWN_TRIAL ? NULL : &job->policy->vmms[kind];
+    job->reply->step = SPAWN_STEP_PIPE;
     if (pipe2(ends, O_CLOEXEC))
         return -errno;
     s.report = ends[1];
@@ -309,18 +309,18 @@ int jail_answer_spawn(const struct wire_request *request, const int *fds, const 
         (void) io_wait(pidfd, POLLIN, 1000); /* it holds the caller's descriptors, and a lock, until it is gone */
         (void) close(pidfd);
     }
-    reply->step = report.step;
+    job->reply->step = report.step;
     if (report.step != 0)
         return report.error > 0 ? -report.error : -EIO;
-    reply->pid = (int32_t) pid;
-    *reply_fd = pidfd;
+    job->reply->pid = (int32_t) pid;
+    job->reply_fd = pidfd;
     return 0;
 }
 
 /* Inherited by the VMM, so it has the VMM's calls, and on top what only this worker
  * and its child need. */
 /* clang-format off */
-const int jail_worker_calls[] = {
+static const int list[] = {
     VMM_CALLS, SYS_recvmsg, SYS_sendmsg, SYS_poll, SYS_getsockopt, SYS_capget, SYS_capset, SYS_pipe2,
     SYS_pidfd_send_signal, SYS_open_tree, SYS_mount_setattr, SYS_unshare, SYS_sethostname, SYS_fsopen,
     SYS_fsconfig, SYS_fsmount, SYS_move_mount, SYS_mkdir, SYS_mknod, SYS_mknodat, SYS_mkdirat, SYS_symlink,
@@ -330,4 +330,4 @@ const int jail_worker_calls[] = {
     SYS_signalfd4, SYS_alarm, SYS_setitimer, SYS_pwrite64, SYS_pread64, SYS_ftruncate
 };
 /* clang-format on */
-const size_t jail_worker_call_count = sizeof(jail_worker_calls) / sizeof(jail_worker_calls[0]);
+const struct sandbox_calls jail_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0])};

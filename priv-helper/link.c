@@ -2,12 +2,11 @@
  * for the one interface it is about. */
 #include "net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if.h>
-#include <linux/if_bridge.h>
-#include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/ip.h>
 #include <linux/netconf.h>
@@ -18,7 +17,6 @@
 #include <netlink/route/link/inet.h>
 #include <netlink/route/link/inet6.h>
 #include <netlink/route/route.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -142,28 +140,20 @@ int link_find(const char *name, uint32_t group) {
     return f.group == group ? f.index : -EEXIST;
 }
 
-struct listing {
-    uint32_t uid;
-    uint64_t *slots;
-};
-
 static int on_tap(struct nl_msg *message, void *arg) {
-    const struct listing *l = arg;
     struct found f = {0};
     (void) on_link(message, &f);
-    if (strlen(f.name) == 13)
-        net_mark_tap(l->slots, l->uid, (uint32_t) strtoul(f.name + 10, NULL, 16), f.name);
+    net_add_tap(arg, f.name);
     return NL_OK;
 }
 
-int link_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]) {
-    struct listing l = {.uid = uid, .slots = slots};
+int link_list(struct net_slots *slots) {
     struct ifinfomsg all = {0};
     struct nl_msg *message = request(RTM_GETLINK, NLM_F_DUMP, &all, sizeof(all));
     struct nlattr *info = nla_nest_start(message, IFLA_LINKINFO);
     (void) nla_put_string(message, IFLA_INFO_KIND, "tun");
     (void) nla_nest_end(message, info);
-    return ask(message, on_tap, &l);
+    return ask(message, on_tap, slots);
 }
 
 /* --- making ------------------------------------------------------------------- */
@@ -250,9 +240,8 @@ static int bridge_create(const char *name, uint32_t uid) {
 }
 
 static int bridge_address(int index, uint32_t gateway) {
-    uint8_t bytes[] = {(uint8_t) (gateway >> 24), (uint8_t) (gateway >> 16), (uint8_t) (gateway >> 8),
-                       (uint8_t) gateway};
-    struct nl_addr *local = net_allocated(nl_addr_build(AF_INET, bytes, sizeof(bytes)));
+    uint32_t bytes = htonl(gateway);
+    struct nl_addr *local = net_allocated(nl_addr_build(AF_INET, &bytes, sizeof(bytes)));
     struct rtnl_addr *address = net_allocated(rtnl_addr_alloc());
     nl_addr_set_prefixlen(local, SUBNET_PREFIX);
     rtnl_addr_set_ifindex(address, index);

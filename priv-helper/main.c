@@ -4,7 +4,6 @@
  * capability itself, and writes the audit records. */
 #include "helper.h"
 
-#include "../common/sandbox.h"
 #include "../common/version.h"
 
 #include <errno.h>
@@ -32,24 +31,19 @@
 #define FILES_LEAST  32ul
 
 static const struct helper_worker workers[WIRE_WORKERS] = {
-    [WIRE_NET] = {.name = "net",
-                  .caps = CAP_BIT(CAP_NET_ADMIN),
+    [WIRE_NET] = {.caps = CAP_BIT(CAP_NET_ADMIN),
                   .init = net_init,
                   .trouble = "its net worker cannot be set up: it needs netlink (nf_tables) and mount namespaces",
                   .answer = net_answer,
                   .idle = net_idle,
-                  .calls = net_worker_calls,
-                  .call_count = &net_worker_call_count,
-                  .kill = 1,
+                  .calls = &net_calls,
                   .policy_path = NET_POLICY_PATH},
-    [WIRE_VMM] = {.name = "vmm",
-                  .caps = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD),
+    [WIRE_VMM] = {.caps = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_MKNOD),
                   .init = jail_worker_init,
                   .trouble = "its vmm worker cannot be set up: is " BANGER_LIBEXECDIR "/banger-jail there? Run "
                              "`make install` again",
                   .answer = jail_answer_spawn,
-                  .calls = jail_worker_calls, /* a VMM inherits them, and must not be killed for a probe */
-                  .call_count = &jail_worker_call_count,
+                  .calls = &jail_calls,
                   .policy_path = BANGER_POLICY},
 };
 
@@ -138,9 +132,8 @@ static void reset_process(void) {
     (void) setsid(); /* fails only where there is nothing to leave */
 }
 
-static void confine(const int *calls, size_t count, int kill) {
-    struct sandbox_calls filter = {.allowed = calls, .count = count, .kill = kill};
-    if (sandbox_seccomp(&filter))
+static void confine(const struct sandbox_calls *calls) {
+    if (sandbox_seccomp(calls))
         helper_die("cannot set its seccomp filter");
 }
 
@@ -149,7 +142,7 @@ static _Noreturn void run_worker(enum wire_worker number, int record) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init())
         helper_die(worker->trouble);
     cap_limit(worker->caps);
-    confine(worker->calls, *worker->call_count, worker->kill);
+    confine(worker->calls);
     worker_run(worker, WIRE_FD_FIRST + (int) number, record, number);
 }
 
@@ -175,6 +168,11 @@ static int start_worker(enum wire_worker number, const int *earlier) {
     return pair[0];
 }
 
+static const int parent_list[] = {SYS_poll,  SYS_recvfrom, SYS_sendto,  SYS_close,      SYS_wait4,
+                                  SYS_write, SYS_getpid,   SYS_getppid, SYS_exit_group, SYS_restart_syscall};
+static const struct sandbox_calls parent_calls = {
+    .allowed = parent_list, .count = sizeof(parent_list) / sizeof(parent_list[0]), .kill = 1};
+
 /* Before the libraries' own start: libnl would read a file that the environment names. */
 static void forget_environment(int argc, char **argv, char **environment) {
     (void) argc, (void) argv;
@@ -184,8 +182,6 @@ __attribute__((section(".preinit_array"), used)) static void (*const before_libr
                                                                                        char **) = forget_environment;
 
 int main(int argc, char **argv) {
-    static const int calls[] = {SYS_poll,  SYS_recvfrom, SYS_sendto,  SYS_close,      SYS_wait4,
-                                SYS_write, SYS_getpid,   SYS_getppid, SYS_exit_group, SYS_restart_syscall};
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         _exit(1);
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
@@ -204,7 +200,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < WIRE_WORKERS; i++)
         (void) close(WIRE_FD_FIRST + i);
     int log = audit_open();
-    confine(calls, sizeof(calls) / sizeof(calls[0]), 1);
+    confine(&parent_calls);
     audit_serve(log, records);
     /* One worker ended: closing the records ends the others after what they are doing. */
     for (int i = 0; i < WIRE_WORKERS; i++)

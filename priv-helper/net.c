@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -17,8 +18,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define ATTACH_TRIES 3
-#define LATER_MS     1000 /* removal waits this long after the last NET_DOWN */
+#define ATTACH_TRIES    3
+#define TAP_NAME_LENGTH 13
+#define LATER_MS        1000 /* removal waits this long after the last NET_DOWN */
 
 /* --- set-up --------------------------------------------------------------------- */
 
@@ -60,12 +62,11 @@ int net_init(void) {
     return r;
 }
 
-const int net_worker_calls[] = {
-    SYS_sendto, SYS_recvfrom, SYS_sendmsg,    SYS_recvmsg,       SYS_poll,           SYS_ppoll,
-    SYS_openat, SYS_read,     SYS_close,      SYS_newfstatat,    SYS_fstat,          SYS_ioctl,
-    SYS_fcntl,  SYS_capget,   SYS_capset,     SYS_getsockopt,    SYS_write,          SYS_brk,
-    SYS_mmap,   SYS_munmap,   SYS_exit_group, SYS_clock_gettime, SYS_restart_syscall};
-const size_t net_worker_call_count = sizeof(net_worker_calls) / sizeof(net_worker_calls[0]);
+static const int list[] = {SYS_sendto, SYS_recvfrom, SYS_sendmsg,    SYS_recvmsg,       SYS_poll,           SYS_ppoll,
+                           SYS_openat, SYS_read,     SYS_close,      SYS_newfstatat,    SYS_fstat,          SYS_ioctl,
+                           SYS_fcntl,  SYS_capget,   SYS_capset,     SYS_getsockopt,    SYS_write,          SYS_brk,
+                           SYS_mmap,   SYS_munmap,   SYS_exit_group, SYS_clock_gettime, SYS_restart_syscall};
+const struct sandbox_calls net_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .kill = 1};
 
 int net_hear_kernel_only(int fd) {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -82,20 +83,24 @@ void *net_allocated(void *object) {
 
 static struct net_account account;
 
-void net_mark_tap(uint64_t slots[NET_SLOT_WORDS], uint32_t uid, uint32_t slot, const char *name) {
-    char own[IFNAME_SIZE] = {0};
-    addr_tap_name(own, uid, slot);
-    if (slot < SLOT_MAX && strncmp(own, name, IFNAME_SIZE) == 0)
-        slots[slot / 64] |= 1ull << slot % 64;
+void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
+    char copy[IFNAME_SIZE + 1] = {0}, own[IFNAME_SIZE] = {0};
+    memcpy(copy, name, IFNAME_SIZE);
+    if (strlen(copy) != TAP_NAME_LENGTH)
+        return;
+    unsigned long slot = strtoul(copy + TAP_NAME_LENGTH - 3, NULL, 16);
+    addr_tap_name(own, slots->uid, (uint32_t) slot);
+    if (slot < SLOT_MAX && memcmp(own, copy, IFNAME_SIZE) == 0)
+        slots->words[slot / 64] |= 1ull << slot % 64;
 }
 
-static int has(const uint64_t slots[NET_SLOT_WORDS], uint32_t slot) {
-    return (int) (slots[slot / 64] >> slot % 64 & 1);
+static int has(const struct net_slots *slots, uint32_t slot) {
+    return (int) (slots->words[slot / 64] >> slot % 64 & 1);
 }
 
-static int set_is_empty(const uint64_t slots[NET_SLOT_WORDS]) {
-    static const uint64_t none[NET_SLOT_WORDS];
-    return memcmp(slots, none, sizeof(none)) == 0;
+static int is_empty(const struct net_slots *slots) {
+    static const struct net_slots none;
+    return memcmp(slots->words, none.words, sizeof(none.words)) == 0;
 }
 
 /* --- removal, off the reply's path -------------------------------------------------- */
@@ -107,7 +112,7 @@ static int doomed[SLOT_MAX];
 static size_t doomed_count;
 static long long later; /* when to look, io_now_ms(); 0: nothing to do */
 
-static void attach_all(const uint64_t slots[NET_SLOT_WORDS]) {
+static void attach_all(const struct net_slots *slots) {
     char tap[IFNAME_SIZE];
     int bridge = nft_account(account.uid, 1) ? -1 : link_bridge(&account);
     for (uint32_t slot = 0; slot < SLOT_MAX && bridge > 0; slot++) {
@@ -122,9 +127,9 @@ static void attach_all(const uint64_t slots[NET_SLOT_WORDS]) {
  * and the bridge is made again. */
 static void remove_bridge(void) {
     char name[IFNAME_SIZE];
-    uint64_t slots[NET_SLOT_WORDS] = {0};
-    int r = nft_list(account.uid, slots);
-    if ((r && r != -ENOENT) || !set_is_empty(slots))
+    struct net_slots slots = {.uid = account.uid};
+    int r = nft_list(&slots);
+    if ((r && r != -ENOENT) || !is_empty(&slots))
         return;
     addr_bridge_name(name, account.uid);
     int bridge = link_find(name, NET_GROUP_BRIDGE);
@@ -132,8 +137,8 @@ static void remove_bridge(void) {
         (void) nft_account(account.uid, 0);
     if (bridge < 0 || link_delete(bridge) || r == -ENOENT)
         return;
-    if (nft_list(account.uid, slots) == 0 && !set_is_empty(slots))
-        attach_all(slots);
+    if (nft_list(&slots) == 0 && !is_empty(&slots))
+        attach_all(&slots);
 }
 
 int net_idle(int ending) {
@@ -151,42 +156,38 @@ int net_idle(int ending) {
 
 /* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
 
-static int answer_up(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
-                     int *reply_fd) {
+static int answer_up(struct helper_job *job) {
     char tap[IFNAME_SIZE];
     int fd = -1;
-    (void) policy;
-    addr_tap_name(tap, account.uid, request->slot);
-    reply->step = NET_STEP_TAP;
+    addr_tap_name(tap, account.uid, job->request->slot);
+    job->reply->step = NET_STEP_TAP;
     int r = link_tap(tap, &fd);
     if (r)
         return r;
-    reply->step = NET_STEP_RULES;
-    r = nft_up(&account, request->slot);
+    job->reply->step = NET_STEP_RULES;
+    r = nft_up(&account, job->request->slot);
     for (int tries = 0; tries < ATTACH_TRIES && (tries ? r == -ENODEV : !r); tries++) {
         /* -ENODEV: another helper of the account removed the bridge in between */
         int bridge = link_bridge(&account);
-        reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
+        job->reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
         r = bridge < 0 ? bridge : link_attach(tap, bridge);
     }
     if (r) {
-        (void) nft_down(&account, request->slot);
+        (void) nft_down(&account, job->request->slot);
         (void) close(fd);
         return r;
     }
-    *reply_fd = fd;
+    job->reply_fd = fd;
     return 0;
 }
 
-static int answer_down(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
-                       int *reply_fd) {
+static int answer_down(struct helper_job *job) {
     char tap[IFNAME_SIZE];
-    (void) policy, (void) reply_fd;
-    reply->step = NET_STEP_RULES;
-    int r = nft_down(&account, request->slot);
+    job->reply->step = NET_STEP_RULES;
+    int r = nft_down(&account, job->request->slot);
     if (r)
         return r;
-    addr_tap_name(tap, account.uid, request->slot);
+    addr_tap_name(tap, account.uid, job->request->slot);
     int index = link_find(tap, NET_GROUP_PORT);
     if (index > 0 && doomed_count < SLOT_MAX)
         doomed[doomed_count++] = index;
@@ -216,73 +217,65 @@ static int find_uplinks(const struct policy *policy, char names[POLICY_UPLINKS_M
 
 /* Where only banger makes an uplink forward, the guard keeps the network behind it
  * from being routed elsewhere; so it is set before anything forwards. */
-static int nat(uint32_t slot, const struct policy *policy, struct wire_reply *reply) {
+static int nat(struct helper_job *job) {
     char uplinks[POLICY_UPLINKS_MAX][IFNAME_SIZE];
     char bridge[IFNAME_SIZE];
     size_t count;
-    reply->step = NET_STEP_UPLINK;
+    job->reply->step = NET_STEP_UPLINK;
     int host = link_host_forwards();
-    int r = host < 0 ? host : find_uplinks(policy, uplinks, &count);
+    int r = host < 0 ? host : find_uplinks(job->policy, uplinks, &count);
     if (r)
         return r;
-    reply->step = NET_STEP_RULES;
-    r = nft_nat(&account, slot, uplinks, count, !host, policy);
+    job->reply->step = NET_STEP_RULES;
+    r = nft_nat(&account, job->request->slot, uplinks, count, !host, job->policy);
     if (r)
         return r;
-    reply->step = NET_STEP_FORWARD;
+    job->reply->step = NET_STEP_FORWARD;
     for (size_t i = 0; !r && i < count; i++)
         r = link_forward(uplinks[i]);
     addr_bridge_name(bridge, account.uid);
     return r ? r : link_forward(bridge);
 }
 
-static int answer_egress(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
-                         int *reply_fd) {
-    uint64_t slots[NET_SLOT_WORDS] = {0};
-    (void) reply_fd;
-    reply->step = NET_STEP_RULES;
-    int r = nft_list(account.uid, slots);
-    if (!r && !has(slots, request->slot))
+static int answer_egress(struct helper_job *job) {
+    struct net_slots slots = {.uid = account.uid};
+    job->reply->step = NET_STEP_RULES;
+    int r = nft_list(&slots);
+    if (!r && !has(&slots, job->request->slot))
         r = -ENOENT;
     if (r)
         return r;
-    return request->kind == WIRE_EGRESS_NAT ? nat(request->slot, policy, reply) : nft_nat_off(&account, request->slot);
+    return job->request->kind == WIRE_EGRESS_NAT ? nat(job) : nft_nat_off(&account, job->request->slot);
 }
 
 /* Where somebody flushed the rules of the host, guests would be unbounded: the tables
  * are made again, with this account's live taps in them. */
-static int answer_list(const struct wire_request *request, const struct policy *policy, struct wire_reply *reply,
-                       int *reply_fd) {
-    uint64_t taps[NET_SLOT_WORDS] = {0};
-    (void) request, (void) policy, (void) reply_fd;
-    reply->step = NET_STEP_LIST;
-    int r = link_list(account.uid, taps);
+static int answer_list(struct helper_job *job) {
+    struct net_slots taps = {.uid = account.uid}, rules = taps;
+    job->reply->step = NET_STEP_LIST;
+    int r = link_list(&taps);
     int made = r ? r : nft_ensure();
     if (made < 0)
         return made;
     for (uint32_t slot = 0; made && !r && slot < SLOT_MAX; slot++) {
-        if (has(taps, slot))
+        if (has(&taps, slot))
             r = nft_up(&account, slot);
     }
     if (!r)
-        r = nft_list(account.uid, reply->slots);
+        r = nft_list(&rules);
     for (size_t i = 0; !r && i < NET_SLOT_WORDS; i++)
-        reply->slots[i] |= taps[i];
+        job->reply->slots[i] = taps.words[i] | rules.words[i];
     return r;
 }
 
-int net_answer(const struct wire_request *request, const int *fds, const struct policy *policy,
-               struct wire_reply *reply, int *reply_fd) {
-    static int (*const answers[])(const struct wire_request *, const struct policy *, struct wire_reply *, int *) = {
-        [WIRE_NET_UP] = answer_up,
-        [WIRE_NET_DOWN] = answer_down,
-        [WIRE_NET_EGRESS] = answer_egress,
-        [WIRE_NET_LIST] = answer_list,
-    };
-    (void) fds;
+int net_answer(struct helper_job *job) {
+    static helper_answer *const answers[] = {[WIRE_NET_UP] = answer_up,
+                                             [WIRE_NET_DOWN] = answer_down,
+                                             [WIRE_NET_EGRESS] = answer_egress,
+                                             [WIRE_NET_LIST] = answer_list};
     if (account.subnet == 0) /* what an earlier helper left is looked for once */
         later = io_now_ms() + LATER_MS;
-    account = (struct net_account){.uid = helper_who.uid, .subnet = policy_subnet(policy, helper_who.uid)};
-    reply->subnet = account.subnet;
-    return answers[request->op](request, policy, reply, reply_fd);
+    account = (struct net_account){.uid = helper_who.uid, .subnet = policy_subnet(job->policy, helper_who.uid)};
+    job->reply->subnet = account.subnet;
+    return answers[job->request->op](job);
 }

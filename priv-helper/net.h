@@ -17,12 +17,18 @@ struct net_account {
     uint32_t subnet; /* host byte order, as the last request's policy had it */
 };
 
+/* The slots of an account. */
+struct net_slots {
+    uint32_t uid;
+    uint64_t words[NET_SLOT_WORDS];
+};
+
 /* Makes the kernel refuse whatever others send to this netlink socket. */
 int net_hear_kernel_only(int fd);
 /* What a library could not allocate ends the worker. */
 void *net_allocated(void *object);
-/* Marks the slot whose tap `name` is, if it is one of this account's. */
-void net_mark_tap(uint64_t slots[NET_SLOT_WORDS], uint32_t uid, uint32_t slot, const char *name);
+/* Adds the slot whose tap `name` (filled up with zeros) is, if it is one of the account's. */
+void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]);
 
 /* --- link.c ------------------------------------------------------------------ */
 int link_init(void); /* opens the socket, with all capabilities still permitted */
@@ -37,7 +43,7 @@ int link_attach(const char *tap, int bridge);
 int link_find(const char *name, uint32_t group);
 int link_delete(int index);
 /* Adds the slots whose tap exists. */
-int link_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]);
+int link_list(struct net_slots *slots);
 /* IPv4 forwarding of one interface on, by name. */
 int link_forward(const char *name);
 /* 1 when the host forwards anyway (net.ipv4.conf.all.forwarding), 0, or a negative errno. */
@@ -60,6 +66,6 @@ int nft_nat_off(const struct net_account *account, uint32_t slot);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);
 /* Adds the slots that have addresses. -ENOENT: the tables are gone. */
-int nft_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]);
+int nft_list(struct net_slots *slots);
 
 #endif

@@ -9,7 +9,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #define BATCH_MAX  16384
@@ -248,20 +247,11 @@ int nft_account(uint32_t uid, int known) {
     return nft_batch_commit();
 }
 
-struct listing {
-    uint32_t uid;
-    uint64_t *slots;
-};
-
-static int on_guest(struct nftnl_set_elem *element, void *arg) {
-    const struct listing *l = arg;
-    struct guest_key key;
+static int on_guest(struct nftnl_set_elem *element, void *slots) {
     uint32_t size = 0;
-    const void *bytes = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
-    if (bytes && size == sizeof(key)) {
-        memcpy(&key, bytes, sizeof(key));
-        net_mark_tap(l->slots, l->uid, (uint32_t) key.mac[4] << 8 | key.mac[5], key.port);
-    }
+    const void *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
+    if (key && size == sizeof(struct guest_key))
+        net_add_tap(slots, key); /* it begins with the port */
     return 0;
 }
 
@@ -274,15 +264,14 @@ static int on_elements(const struct nlmsghdr *h, void *arg) {
     return r < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-int nft_list(uint32_t uid, uint64_t slots[NET_SLOT_WORDS]) {
+int nft_list(struct net_slots *slots) {
     _Alignas(struct nlmsghdr) char bytes[256];
-    struct listing l = {.uid = uid, .slots = slots};
     struct nlmsghdr *get = nftnl_nlmsg_build_hdr(bytes, NFT_MSG_GETSETELEM, nft_sets[GUESTS].family, NLM_F_DUMP, 0);
     struct nftnl_set *s = nft_set_named(GUESTS);
     nftnl_set_elems_nlmsg_build_payload(get, s);
     nftnl_set_free(s);
     int r = -EINTR; /* changed meanwhile: from the start */
     for (int try = 0; try < DUMP_TRIES && r == -EINTR; try++)
-        r = talk(get, get->nlmsg_len, on_elements, &l);
+        r = talk(get, get->nlmsg_len, on_elements, slots);
     return r;
 }

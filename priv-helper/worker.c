@@ -29,24 +29,14 @@ static const struct operation {
     [WIRE_VMM_SPAWN] = {WIRE_VMM, 1, WIRE_SPAWN_TRIAL, 1},
 };
 
-static int well_formed(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker) {
-    if (size != sizeof(*r) || r->version != WIRE_VERSION || r->size != sizeof(*r))
-        return 0;
-    if (r->op < WIRE_NET_UP || r->op >= sizeof(operations) / sizeof(operations[0]))
+int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker) {
+    static const uint32_t none[sizeof(r->reserved) / sizeof(r->reserved[0])];
+    if (size != sizeof(*r) || r->version != WIRE_VERSION || r->size != sizeof(*r) || r->op < WIRE_NET_UP ||
+        r->op >= sizeof(operations) / sizeof(operations[0]) || memcmp(r->reserved, none, sizeof(none)) != 0)
         return 0;
     const struct operation *op = &operations[r->op];
-    for (size_t i = 0; i < sizeof(r->reserved) / sizeof(r->reserved[0]); i++) {
-        if (r->reserved[i])
-            return 0;
-    }
     return op->worker == worker && r->slot < (op->slot ? SLOT_MAX : 1) && r->kind <= op->kind_max &&
            (op->spawn || (r->memory_mib == 0 && r->vcpus == 0)) && fd_count == wire_request_fds(r);
-}
-
-int worker_request_ok(const void *data, size_t size, size_t fd_count, enum wire_worker worker) {
-    struct wire_request request = {0};
-    memcpy(&request, data, size < sizeof(request) ? size : sizeof(request));
-    return well_formed(&request, size, fd_count, worker);
 }
 
 static int socket_option(int fd, int name) {
@@ -72,33 +62,24 @@ static void describe(int fd, struct policy_fd *out) {
 }
 
 /* Decides, records, acts. */
-static void handle(const struct helper_worker *worker, int record, const struct wire_request *request, const int *fds,
-                   struct wire_reply *reply, int *reply_fd) {
+static void handle(const struct helper_worker *worker, int record, struct helper_job *job) {
     static struct policy_file file;
+    const struct wire_request *request = job->request;
     struct policy_fd described[FDPASS_MAX];
     for (uint32_t i = 0; i < wire_request_fds(request); i++)
-        describe(fds[i], &described[i]);
+        describe(job->fds[i], &described[i]);
     policy_refresh(&file, worker->policy_path);
+    job->policy = &file.policy;
     enum policy_reason reason = policy_decide(&file.policy, &helper_who, request, described);
-    reply->verdict = reason == POLICY_ALLOWED ? WIRE_DONE : WIRE_DENIED;
-    reply->reason = reason;
-    struct audit_record what = {
-        .op_id = request->op_id,
-        .op = request->op,
-        .slot = request->slot,
-        .verdict = reply->verdict,
-        .reason = reason,
-    };
-    audit_ask(record, &what);
-    int r = -EACCES;
-    reply->step = file.policy.bad_line;
-    if (reason == POLICY_ALLOWED) {
-        r = worker->answer(request, fds, &file.policy, reply, reply_fd);
-        reply->verdict = r ? WIRE_FAILED : WIRE_DONE;
-    }
-    reply->error = -r;
+    uint32_t verdict = reason == POLICY_ALLOWED ? WIRE_DONE : WIRE_DENIED;
+    audit_ask(record, &(struct audit_record){request->op_id, request->op, request->slot, verdict, reason});
+    job->reply->step = file.policy.bad_line;
+    int r = reason == POLICY_ALLOWED ? worker->answer(job) : -EACCES;
+    job->reply->verdict = r && verdict == WIRE_DONE ? WIRE_FAILED : verdict;
+    job->reply->reason = reason;
+    job->reply->error = -r;
     if (r == 0)
-        reply->step = 0;
+        job->reply->step = 0;
 }
 
 static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
@@ -110,21 +91,23 @@ static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
         (void) close(reply_fd);
 }
 
+static _Noreturn void end(const struct helper_worker *worker) {
+    if (worker->idle)
+        (void) worker->idle(1);
+    _exit(0);
+}
+
 /* Waits for a request; the peer's or the parent's end is this process's end. What
  * the worker put off is done when its time has come. */
 static void wait_request(const struct helper_worker *worker, int sock, int record) {
     for (;;) {
         struct pollfd wait[] = {{.fd = sock, .events = POLLIN}, {.fd = record}};
-        int left = worker->idle ? worker->idle(0) : -1;
-        if (poll(wait, 2, left) < 0 && errno != EINTR)
+        if (poll(wait, 2, worker->idle ? worker->idle(0) : -1) < 0 && errno != EINTR)
             _exit(1);
         if (wait[0].revents & POLLIN)
             return;
-        if (wait[0].revents || wait[1].revents) {
-            if (worker->idle)
-                (void) worker->idle(1);
-            _exit(0);
-        }
+        if (wait[0].revents || wait[1].revents)
+            end(worker);
     }
 }
 
@@ -133,24 +116,21 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
         union {
             struct wire_request request;
             char bytes[sizeof(struct wire_request) + 1];
-        } in;
+        } in = {0};
         struct wire_reply reply = {.version = WIRE_VERSION, .size = sizeof(reply)};
         int fds[FDPASS_MAX];
-        int reply_fd = -1;
+        struct helper_job job = {.request = &in.request, .fds = fds, .reply = &reply, .reply_fd = -1};
         size_t count = 0;
         wait_request(worker, sock, record);
         ssize_t n = fdpass_recv(sock, in.bytes, sizeof(in.bytes), fds, FDPASS_MAX, &count);
-        if (n == 0 && count == 0) {
-            if (worker->idle)
-                (void) worker->idle(1);
-            _exit(0);
-        }
-        if (n < 0 || !worker_request_ok(in.bytes, (size_t) n, count, number))
+        if (n == 0 && count == 0)
+            end(worker);
+        if (n < 0 || !worker_request_ok(&in.request, (size_t) n, count, number))
             helper_die("a malformed request: bangerd and banger-helper must be of one version");
         reply.op = in.request.op;
         reply.op_id = in.request.op_id;
-        handle(worker, record, &in.request, fds, &reply, &reply_fd);
+        handle(worker, record, &job);
         fdpass_close(fds, count);
-        send_reply(sock, &reply, reply_fd);
+        send_reply(sock, &reply, job.reply_fd);
     }
 }
