@@ -45,8 +45,7 @@ static void to_syslog(int log, const struct audit_record *r) {
 
 int audit_open(void) {
     int log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (log < 0)
-        helper_die("cannot make a socket for syslog");
+    die_if(log < 0, "cannot make a socket for syslog");
     return log;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,6 +14,14 @@ void helper_die(const char *why) {
     (void) !write(2, why, strlen(why));
     (void) !write(2, "\n", 1);
     _exit(1);
+}
+
+int helper_reset_signals(void) {
+    sigset_t none;
+    for (int s = 1; s < NSIG; s++)
+        (void) signal(s, SIG_DFL); /* refused for KILL, STOP and libc's own two */
+    (void) sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* As the kernel has them: capabilities 0 to 31, and the others, which the helper never has. */
@@ -27,8 +36,7 @@ static int exchange(long call, struct caps *caps) {
 
 static struct caps now(void) {
     struct caps caps = {0};
-    if (exchange(SYS_capget, &caps))
-        helper_die("cannot read its capabilities");
+    die_if(exchange(SYS_capget, &caps), "cannot read its capabilities");
     return caps;
 }
 
@@ -40,12 +48,11 @@ int cap_permitted_is(uint32_t permitted) {
 void cap_limit(uint32_t permitted) {
     struct caps wanted = {.low.permitted = permitted};
     struct caps more = {.low.permitted = permitted | CAP_BIT(CAP_SETUID)};
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || exchange(SYS_capset, &wanted))
-        helper_die("cannot give up capabilities");
+    die_if(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || exchange(SYS_capset, &wanted),
+           "cannot give up capabilities");
     struct caps have = now();
     /* What cannot fail if something stayed behind is tried, not believed. */
-    if (memcmp(&have, &wanted, sizeof(have)) != 0 || exchange(SYS_capset, &more) == 0)
-        helper_die("capabilities did not go");
+    die_if(memcmp(&have, &wanted, sizeof(have)) != 0 || exchange(SYS_capset, &more) == 0, "capabilities did not go");
 }
 
 /* Keeps errno. */
@@ -53,8 +60,7 @@ static void set_effective(uint32_t effective) {
     int saved = errno;
     struct caps caps = now(); /* it must not widen what is permitted */
     caps.low.effective = effective;
-    if (exchange(SYS_capset, &caps))
-        helper_die("cannot raise or lower a capability");
+    die_if(exchange(SYS_capset, &caps), "cannot raise or lower a capability");
     errno = saved;
 }
 

@@ -26,6 +26,15 @@ int cap_permitted_is(uint32_t permitted);
 
 /* One line to stderr and _exit(1). */
 void helper_die(const char *why) __attribute__((noreturn));
+static inline void die_if(int failed, const char *why) {
+    if (failed)
+        helper_die(why);
+}
+
+/* SIG_DFL for all signals, none blocked. 0 or -1. */
+int helper_reset_signals(void);
+/* A socket's option of level SOL_SOCKET, or -1. */
+int helper_socket_option(int fd, int name);
 
 /* --- the account (set once by main, before the workers are forked) ---------- */
 extern struct policy_who helper_who; /* .uid is the helper's own real uid */

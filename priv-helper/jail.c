@@ -65,11 +65,13 @@ static void tell(const struct spawn *s, uint32_t step, int error) {
     (void) io_write(s->report, &report, sizeof(report));
 }
 
-static void must(const struct spawn *s, uint32_t step, long result) {
-    if (result >= 0)
-        return;
-    tell(s, step, errno);
-    _exit(1);
+/* `result`, unless it is an error's -1: that ends the child. */
+static int must(const struct spawn *s, uint32_t step, long result) {
+    if (result < 0) {
+        tell(s, step, errno);
+        _exit(1);
+    }
+    return (int) result;
 }
 
 /* Clones a folder or file of the host, with `attributes` of mount_setattr(2). A
@@ -78,8 +80,8 @@ static void add_place(struct spawn *s, int fd, const char *from, const char *pat
     uint32_t step = SPAWN_STEP_TREE | (uint32_t) s->place_count << 8;
     struct mount_attr attr = {.attr_set = attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
     struct stat st;
-    int tree = open_tree(fd, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*from ? 0u : (unsigned) AT_EMPTY_PATH));
-    must(s, step, tree);
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*from ? 0u : (unsigned) AT_EMPTY_PATH);
+    int tree = must(s, step, open_tree(fd, from, flags));
     must(s, step, mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
     must(s, step, fstat(tree, &st));
     s->places[s->place_count++] = (struct place){.path = path, .tree = tree, .is_file = !S_ISDIR(st.st_mode)};
@@ -114,14 +116,12 @@ static int make_root(const struct spawn *s) {
     must(s, SPAWN_STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET));
     must(s, SPAWN_STEP_NAMESPACE, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
     must(s, SPAWN_STEP_NAMESPACE, sethostname("vm", 2)); /* the host's name is none of its business */
-    int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    must(s, SPAWN_STEP_ROOT, fs);
+    int fs = must(s, SPAWN_STEP_ROOT, fsopen("tmpfs", FSOPEN_CLOEXEC));
     must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "size", "262144", 0));
     must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "128", 0));
     must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0));
     must(s, SPAWN_STEP_ROOT, fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
-    int root = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    must(s, SPAWN_STEP_ROOT, root);
+    int root = must(s, SPAWN_STEP_ROOT, fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
     must(s, SPAWN_STEP_ROOT, move_mount(root, "", AT_FDCWD, BANGER_LIBEXECDIR, MOVE_MOUNT_F_EMPTY_PATH));
     must(s, SPAWN_STEP_ROOT, fchdir(root));
     return root;
@@ -194,16 +194,11 @@ static int is_passed(const struct spawn *s, int role) {
 /* 0, 1, 2: /dev/null; the passed ones at their numbers; REPORT_FD; nothing else. */
 static void place_fds(struct spawn *s) {
     int high[SPAWN_FDS];
-    for (int role = 0; role < SPAWN_FDS; role++) {
-        high[role] = is_passed(s, role) ? fcntl(s->fds[role], F_DUPFD_CLOEXEC, HIGH_FD) : 0;
-        must(s, SPAWN_STEP_FD, high[role]);
-    }
-    int report = fcntl(s->report, F_DUPFD_CLOEXEC, HIGH_FD);
-    must(s, SPAWN_STEP_FD, report);
-    s->report = report;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    must(s, SPAWN_STEP_FD, null);
-    must(s, SPAWN_STEP_FD, null = fcntl(null, F_DUPFD_CLOEXEC, HIGH_FD));
+    for (int role = 0; role < SPAWN_FDS; role++)
+        high[role] = is_passed(s, role) ? must(s, SPAWN_STEP_FD, fcntl(s->fds[role], F_DUPFD_CLOEXEC, HIGH_FD)) : 0;
+    int report = s->report = must(s, SPAWN_STEP_FD, fcntl(s->report, F_DUPFD_CLOEXEC, HIGH_FD));
+    int null = must(s, SPAWN_STEP_FD, open("/dev/null", O_RDWR | O_CLOEXEC));
+    null = must(s, SPAWN_STEP_FD, fcntl(null, F_DUPFD_CLOEXEC, HIGH_FD));
     must(s, SPAWN_STEP_FD, syscall(SYS_close_range, 0, HIGH_FD - 1, 0));
     for (int fd = 0; fd < 3; fd++)
         must(s, SPAWN_STEP_FD, dup2(null, fd));
@@ -218,9 +213,8 @@ static void place_fds(struct spawn *s) {
 static void limit(const struct spawn *s, int resource, uint64_t value) {
     struct rlimit now;
     must(s, SPAWN_STEP_LIMIT, getrlimit((__rlimit_resource_t) resource, &now));
-    rlim_t most = value < now.rlim_max ? value : now.rlim_max;
-    struct rlimit wanted = {.rlim_cur = most, .rlim_max = most};
-    must(s, SPAWN_STEP_LIMIT, setrlimit((__rlimit_resource_t) resource, &wanted));
+    now.rlim_cur = now.rlim_max = value < now.rlim_max ? value : now.rlim_max;
+    must(s, SPAWN_STEP_LIMIT, setrlimit((__rlimit_resource_t) resource, &now));
 }
 
 static void set_limits(const struct spawn *s) {
@@ -243,11 +237,7 @@ static _Noreturn void child(struct spawn *s) {
     enter_root(s, root);
     set_limits(s); /* before: the worker's own soft limits are for the worker */
     place_fds(s);
-    for (int number = 1; number < NSIG; number++)
-        (void) signal(number, SIG_DFL); /* refused for KILL, STOP and libc's own two */
-    sigset_t none;
-    (void) sigemptyset(&none);
-    must(s, SPAWN_STEP_LIMIT, sigprocmask(SIG_SETMASK, &none, NULL));
+    must(s, SPAWN_STEP_LIMIT, helper_reset_signals());
     must(s, SPAWN_STEP_LIMIT, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     cap_limit(0);
     static char name[] = "banger-jail", trial[] = "trial";

@@ -70,15 +70,13 @@ int link_init(void) {
 static int result(int r) {
     int error = kernel_error;
     kernel_error = 0;
-    if (r < 0 && error == 0)
-        helper_die("the kernel's answer on netlink cannot be read");
+    die_if(r < 0 && error == 0, "the kernel's answer on netlink cannot be read");
     return error;
 }
 
 static struct nl_msg *request(int type, int flags, void *header, size_t size) {
     struct nl_msg *message = net_allocated(nlmsg_alloc_simple(type, flags));
-    if (nlmsg_append(message, header, size, NLMSG_ALIGNTO))
-        helper_die("out of memory");
+    die_if(nlmsg_append(message, header, size, NLMSG_ALIGNTO), "out of memory");
     return message;
 }
 
@@ -196,8 +194,7 @@ static struct rtnl_link *link_named(const char *name) {
 static int change(struct rtnl_link *changes) {
     struct rtnl_link *any = net_allocated(rtnl_link_alloc());
     struct nl_msg *message;
-    if (rtnl_link_build_change_request(any, changes, 0, &message))
-        helper_die("out of memory");
+    die_if(rtnl_link_build_change_request(any, changes, 0, &message), "out of memory");
     nlmsg_hdr(message)->nlmsg_type = RTM_SETLINK;
     rtnl_link_put(any);
     rtnl_link_put(changes);

@@ -54,16 +54,12 @@ static void check_descriptors(void) {
             _exit(1);
     }
     for (int fd = WIRE_FD_FIRST; fd < WIRE_FD_FIRST + WIRE_WORKERS; fd++) {
-        int domain = 0;
-        int type = 0;
-        socklen_t size = sizeof(int);
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_UNIX ||
-            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) || type != SOCK_SEQPACKET ||
-            fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, 0))
-            helper_die("it is started by bangerd, with its sockets; there is nothing to do for it by hand");
+        die_if(helper_socket_option(fd, SO_DOMAIN) != AF_UNIX || helper_socket_option(fd, SO_TYPE) != SOCK_SEQPACKET ||
+                   fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, 0),
+               "it is started by bangerd, with its sockets; there is nothing to do for it by hand");
     }
-    if (syscall(SYS_close_range, WIRE_FD_FIRST + WIRE_WORKERS, ~0u, 0))
-        helper_die("cannot close the descriptors it was started with");
+    die_if(syscall(SYS_close_range, WIRE_FD_FIRST + WIRE_WORKERS, ~0u, 0) != 0,
+           "cannot close the descriptors it was started with");
 }
 
 /* Capabilities in a user namespace of the caller's own would mean nothing. */
@@ -71,19 +67,17 @@ static void check_identity(void) {
     static gid_t gids[GROUPS_MAX + 1];
     struct stat ns;
     struct statfs fs;
-    if (statfs("/proc/self/ns/user", &fs) || fs.f_type != NSFS_MAGIC || stat("/proc/self/ns/user", &ns))
-        helper_die("/proc is not mounted, so it cannot see where it runs");
-    if (ns.st_ino != INIT_USER_NS)
-        helper_die("it does not run in a user namespace of its own (`unshare -U`, rootless containers)");
+    die_if(statfs("/proc/self/ns/user", &fs) || fs.f_type != NSFS_MAGIC || stat("/proc/self/ns/user", &ns),
+           "/proc is not mounted, so it cannot see where it runs");
+    die_if(ns.st_ino != INIT_USER_NS,
+           "it does not run in a user namespace of its own (`unshare -U`, rootless containers)");
     uid_t r, e, s;
     gid_t rg, eg, sg;
-    if (getresuid(&r, &e, &s) || getresgid(&rg, &eg, &sg) || r != e || e != s || rg != eg || eg != sg)
-        helper_die("it must not be set-id: run `make install` again");
-    if (r == 0 || r == (uid_t) -1)
-        helper_die("it does not run as root: start banger from an ordinary account");
+    die_if(getresuid(&r, &e, &s) || getresgid(&rg, &eg, &sg) || r != e || e != s || rg != eg || eg != sg,
+           "it must not be set-id: run `make install` again");
+    die_if(r == 0 || r == (uid_t) -1, "it does not run as root: start banger from an ordinary account");
     int n = getgroups(GROUPS_MAX, gids);
-    if (n < 0)
-        helper_die("cannot read the account's groups");
+    die_if(n < 0, "cannot read the account's groups");
     gids[n] = rg;
     helper_who = (struct policy_who){.uid = r, .gids = gids, .gid_count = (size_t) n + 1};
 }
@@ -91,12 +85,12 @@ static void check_identity(void) {
 static void check_capabilities(void) {
     struct statvfs vfs;
     if (!cap_permitted_is(HELPER_CAPS)) {
-        if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-            helper_die("it was started with no_new_privs, so its file capabilities do not count: start bangerd outside "
-                       "of containers and units that set it (NoNewPrivileges=)");
-        if (statvfs("/proc/self/exe", &vfs) == 0 && (vfs.f_flag & ST_NOSUID))
-            helper_die("it lies on a file system mounted nosuid, so its file capabilities do not count: install banger "
-                       "elsewhere");
+        die_if(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
+               "it was started with no_new_privs, so its file capabilities do not count: start bangerd outside "
+               "of containers and units that set it (NoNewPrivileges=)");
+        die_if(statvfs("/proc/self/exe", &vfs) == 0 && (vfs.f_flag & ST_NOSUID),
+               "it lies on a file system mounted nosuid, so its file capabilities do not count: install banger "
+               "elsewhere");
         helper_die("its file capabilities are missing (a copy, or an archive without them?): run `make install` as "
                    "root, or setcap cap_net_admin,cap_sys_admin,cap_mknod=p on it");
     }
@@ -105,42 +99,33 @@ static void check_capabilities(void) {
 
 static void soft_limit(int what, rlim_t want, rlim_t least) {
     struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t) what, &limit))
-        helper_die("cannot read a resource limit");
+    die_if(getrlimit((__rlimit_resource_t) what, &limit), "cannot read a resource limit");
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    if (limit.rlim_cur < least || setrlimit((__rlimit_resource_t) what, &limit))
-        helper_die("a resource limit (ulimit -n, ulimit -v) is too low for it");
+    die_if(limit.rlim_cur < least || setrlimit((__rlimit_resource_t) what, &limit),
+           "a resource limit (ulimit -n, ulimit -v) is too low for it");
 }
 
 /* Everything else an exec inherits. Only soft limits: the VMM needs more than these. */
 static void reset_process(void) {
     static const struct rlimit none = {0, 0};
     static const struct itimerval off;
-    sigset_t nothing;
-    if (setrlimit(RLIMIT_CORE, &none))
-        helper_die("cannot forbid core files");
+    die_if(setrlimit(RLIMIT_CORE, &none), "cannot forbid core files");
     soft_limit(RLIMIT_AS, MEMORY_MAX, MEMORY_MAX / 4);
     soft_limit(RLIMIT_NOFILE, FILES_MAX, FILES_LEAST);
-    for (int s = 1; s < NSIG; s++)
-        (void) signal(s, SIG_DFL); /* KILL and STOP refuse */
     for (int timer = ITIMER_REAL; timer <= ITIMER_PROF; timer++)
         (void) setitimer((__itimer_which_t) timer, &off, NULL);
-    (void) sigemptyset(&nothing);
-    if (sigprocmask(SIG_SETMASK, &nothing, NULL) || chdir("/"))
-        helper_die("cannot reset its signals or folder");
+    die_if(helper_reset_signals() || chdir("/"), "cannot reset its signals or folder");
     (void) umask(077);
     (void) setsid(); /* fails only where there is nothing to leave */
 }
 
 static void confine(const struct sandbox_calls *calls) {
-    if (sandbox_seccomp(calls))
-        helper_die("cannot set its seccomp filter");
+    die_if(sandbox_seccomp(calls), "cannot set its seccomp filter");
 }
 
 static _Noreturn void run_worker(enum wire_worker number, int record) {
     const struct helper_worker *worker = &workers[number];
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init())
-        helper_die(worker->trouble);
+    die_if(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || worker->init(), worker->trouble);
     cap_limit(worker->caps);
     confine(worker->calls);
     worker_run(worker, WIRE_FD_FIRST + (int) number, record, number);
@@ -149,11 +134,9 @@ static _Noreturn void run_worker(enum wire_worker number, int record) {
 /* Forks worker `number`; the parent's end of its record socket. */
 static int start_worker(enum wire_worker number, const int *earlier) {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        helper_die("cannot make a socket pair");
+    die_if(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "cannot make a socket pair");
     pid_t pid = fork();
-    if (pid < 0)
-        helper_die("cannot fork a worker");
+    die_if(pid < 0, "cannot fork a worker");
     if (pid == 0) {
         for (unsigned i = 0; i < (unsigned) number; i++)
             (void) close(earlier[i]);
@@ -186,8 +169,7 @@ int main(int argc, char **argv) {
         _exit(1);
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return puts("banger-helper " BANGER_STAMP) < 0;
-    if (argc != 1)
-        helper_die("it takes no arguments");
+    die_if(argc != 1, "it takes no arguments");
     check_descriptors();
     check_identity();
     check_capabilities();

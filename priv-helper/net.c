@@ -74,8 +74,7 @@ int net_hear_kernel_only(int fd) {
 }
 
 void *net_allocated(void *object) {
-    if (!object)
-        helper_die("out of memory");
+    die_if(!object, "out of memory");
     return object;
 }
 

@@ -38,7 +38,7 @@ static int on_end(const struct nlmsghdr *h, void *arg) {
     if (mnl_nlmsg_get_payload_len(h) >= sizeof(error))
         error = -*(const int *) mnl_nlmsg_get_payload(h);
     errno = error;
-    return error ? MNL_CB_ERROR : MNL_CB_STOP;
+    return error > 0 ? MNL_CB_ERROR : MNL_CB_STOP;
 }
 
 /* Sends and reads all there is to read: the kernel handles a message within sendto(),
@@ -64,8 +64,7 @@ static int talk(const void *bytes, size_t size, mnl_cb_t callback, void *arg) {
 }
 
 static void end_message(void) {
-    if (!mnl_nlmsg_batch_next(batch))
-        helper_die("a batch of rules is longer than its buffer");
+    die_if(!mnl_nlmsg_batch_next(batch), "a batch of rules is longer than its buffer");
 }
 
 struct nlmsghdr *nft_message(uint16_t type, uint16_t flags, uint8_t family) {

@@ -39,7 +39,7 @@ int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count
            (op->spawn || (r->memory_mib == 0 && r->vcpus == 0)) && fd_count == wire_request_fds(r);
 }
 
-static int socket_option(int fd, int name) {
+int helper_socket_option(int fd, int name) {
     int value = -1;
     socklen_t size = sizeof(value);
     return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
@@ -55,9 +55,9 @@ static void describe(int fd, struct policy_fd *out) {
         .uid = st.st_uid,
         .flags = fcntl(fd, F_GETFL),
         .seals = fcntl(fd, F_GET_SEALS),
-        .socket_domain = socket_option(fd, SO_DOMAIN),
-        .socket_type = socket_option(fd, SO_TYPE),
-        .listening = socket_option(fd, SO_ACCEPTCONN) == 1,
+        .socket_domain = helper_socket_option(fd, SO_DOMAIN),
+        .socket_type = helper_socket_option(fd, SO_TYPE),
+        .listening = helper_socket_option(fd, SO_ACCEPTCONN) == 1,
     };
 }
 
@@ -125,8 +125,8 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
         ssize_t n = fdpass_recv(sock, in.bytes, sizeof(in.bytes), fds, FDPASS_MAX, &count);
         if (n == 0 && count == 0)
             end(worker);
-        if (n < 0 || !worker_request_ok(&in.request, (size_t) n, count, number))
-            helper_die("a malformed request: bangerd and banger-helper must be of one version");
+        die_if(n < 0 || !worker_request_ok(&in.request, (size_t) n, count, number),
+               "a malformed request: bangerd and banger-helper must be of one version");
         reply.op = in.request.op;
         reply.op_id = in.request.op_id;
         handle(worker, record, &job);
