@@ -61,9 +61,10 @@ int vm_pid_kill(int pidfd);
 int vm_folder_make(uint32_t slot, struct err *e);
 /* The folder, O_PATH, the caller's; or a negative errno. */
 int vm_folder_open(uint32_t slot);
-/* Removes it with all it holds; one that is not there is no error. */
+/* Removes it with all it holds: gone from its name at once, from the disk soon
+ * after; one that is not there is no error. */
 int vm_folder_remove(uint32_t slot, struct err *e);
-/* Calls `each` for every folder there is. */
+/* Removes what an earlier daemon was still removing, then calls `each` for every folder there is. */
 int vm_folders(void (*each)(uint32_t slot, void *arg), void *arg);
 /* Opens a file of banger's own (images/<id>/rootfs.ext4), no symbolic link followed. */
 int vm_open(int dir, const char *path, int flags);
