@@ -21,14 +21,6 @@ void audit_ask(int record, const struct audit_record *what) {
         _exit(1); /* what is not recorded is not done */
 }
 
-static const char *operation(uint32_t op) {
-    static const char *const names[] = {
-        [WIRE_NET_UP] = "net_up",     [WIRE_NET_DOWN] = "net_down",   [WIRE_NET_EGRESS] = "net_egress",
-        [WIRE_NET_LIST] = "net_list", [WIRE_VMM_SPAWN] = "vmm_spawn",
-    };
-    return op < sizeof(names) / sizeof(names[0]) && names[op] ? names[op] : "unknown";
-}
-
 /* A datagram in the form syslog(3) writes; without a listener it is lost, and that is
  * not an error. Never waits: a full socket must not stop every account's requests. */
 static void to_syslog(int log, const struct audit_record *r) {
@@ -37,7 +29,7 @@ static void to_syslog(int log, const struct audit_record *r) {
     int n = snprintf(
         line, sizeof(line), "<%d>banger-helper[%d]: uid=%u pid=%d op=%016llx operation=%s slot=%u verdict=%s reason=%u",
         LOG_AUTHPRIV | LOG_INFO, getpid(), (unsigned) helper_who.uid, getppid(), (unsigned long long) r->op_id,
-        operation(r->op), r->slot, r->verdict == WIRE_DONE ? "allowed" : "denied", r->reason);
+        worker_operation(r->op), r->slot, r->verdict == WIRE_DONE ? "allowed" : "denied", r->reason);
     if (n > 0 && (size_t) n < sizeof(line))
         (void) sendto(log, line, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *) &where,
                       sizeof(where));

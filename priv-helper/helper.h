@@ -67,6 +67,8 @@ struct helper_worker {
 /* Serves `sock` as worker `number` until the peer or the parent closes. Never returns. */
 void worker_run(const struct helper_worker *worker, int sock, int record, enum wire_worker number)
     __attribute__((noreturn));
+/* The operation's name for a record. */
+const char *worker_operation(uint32_t op);
 /* 1 when `size` received bytes, in `r` (filled up with zeros where they are fewer), with
  * `fd_count` descriptors are a request that `worker` takes. */
 int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker);

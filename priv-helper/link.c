@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define DUMP_TRIES  8
-#define VNET_HEADER 12 /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
+#define ANSWER_MAX  32768 /* what the kernel fills at most in a dump */
+#define VNET_HEADER 12    /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
 
 static struct nl_sock *route;
 
@@ -57,6 +58,8 @@ int link_init(void) {
     struct nl_cb *cb = net_allocated(nl_cb_alloc(NL_CB_DEFAULT));
     route = net_allocated(nl_socket_alloc_cb(cb));
     nl_cb_overwrite_send(cb, send_raised);
+    nl_socket_disable_msg_peek(route); /* its buffer holds the longest answer: one call to read it */
+    die_if(nl_socket_set_msg_buf_size(route, ANSWER_MAX), "out of memory");
     if (nl_cb_err(cb, NL_CB_CUSTOM, on_error, NULL) || nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_end, NULL))
         return -EINVAL;
     cap_raise(CAP_NET_ADMIN); /* the kernel also asks what the opener had */

@@ -17,22 +17,29 @@ struct policy_who helper_who;
 
 /* The closed list of operations, the worker that has each, and the fields it uses. */
 static const struct operation {
+    const char *name;
     enum wire_worker worker;
     int slot; /* it names a slot; else the field is 0 */
     uint32_t kind_max;
     int spawn; /* it has memory_mib and vcpus; else they are 0 */
 } operations[] = {
-    [WIRE_NET_UP] = {WIRE_NET, 1, 0, 0},
-    [WIRE_NET_DOWN] = {WIRE_NET, 1, 0, 0},
-    [WIRE_NET_EGRESS] = {WIRE_NET, 1, WIRE_EGRESS_NAT, 0},
-    [WIRE_NET_LIST] = {WIRE_NET, 0, 0, 0},
-    [WIRE_VMM_SPAWN] = {WIRE_VMM, 1, WIRE_SPAWN_TRIAL, 1},
+    [WIRE_NET_UP] = {"net_up", WIRE_NET, 1, 0, 0},
+    [WIRE_NET_DOWN] = {"net_down", WIRE_NET, 1, 0, 0},
+    [WIRE_NET_EGRESS] = {"net_egress", WIRE_NET, 1, WIRE_EGRESS_NAT, 0},
+    [WIRE_NET_LIST] = {"net_list", WIRE_NET, 0, 0, 0},
+    [WIRE_VMM_SPAWN] = {"vmm_spawn", WIRE_VMM, 1, WIRE_SPAWN_TRIAL, 1},
 };
+
+#define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+
+const char *worker_operation(uint32_t op) {
+    return op < OPERATIONS && operations[op].name ? operations[op].name : "unknown";
+}
 
 int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker) {
     static const uint32_t none[sizeof(r->reserved) / sizeof(r->reserved[0])];
     if (size != sizeof(*r) || r->version != WIRE_VERSION || r->size != sizeof(*r) || r->op < WIRE_NET_UP ||
-        r->op >= sizeof(operations) / sizeof(operations[0]) || memcmp(r->reserved, none, sizeof(none)) != 0)
+        r->op >= OPERATIONS || memcmp(r->reserved, none, sizeof(none)) != 0)
         return 0;
     const struct operation *op = &operations[r->op];
     return op->worker == worker && r->slot < (op->slot ? SLOT_MAX : 1) && r->kind <= op->kind_max &&
