@@ -8,7 +8,9 @@
  *
  * Start and resynchronisation: on each new connection the host sends MUX_PAD
  * zero bytes (enough to complete any frame cut by the previous connection; not
- * needed on a VM's first connection) and then HELLO with a fresh nonce. The
+ * needed on a VM's first connection) and then HELLO with a fresh nonce. A guest that
+ * boots mounts its disks only when the first byte has come: the host may still be
+ * copying them while the kernel starts. The
  * agent, on HELLO, ends every channel and answers WELCOME with the same nonce. The
  * host discards all bytes before that WELCOME (it scans for header and nonce).
  *

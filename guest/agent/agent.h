@@ -79,6 +79,8 @@ _Noreturn void agent_init(void);
 
 /* Opens the virtio-serial port named MUX_PORT_NAME, waiting for it to appear; the descriptor (nonblocking). */
 int agent_port_open(void);
+/* Waits for the host's first byte, its greeting: only then the disks are complete. Takes nothing. */
+void agent_port_wait(int fd);
 
 /* Serves the link on `fd` (made nonblocking here) until SIGTERM, which ends all
  * commands. SIGCHLD and SIGTERM must not be handled by anybody else in the

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -88,6 +89,15 @@ static int disk_find(const char *serial, char *path, size_t size) {
     return code;
 }
 
+/* Drops what the kernel read of the disk when it appeared: it may be older than the host's greeting. */
+static void disk_forget(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void) ioctl(fd, BLKFLSBUF, 0);
+    (void) close(fd);
+}
+
 /* Waits for the disk and mounts it. 0 or a negative errno. */
 static int disk_mount(const char *serial, const char *target, long long wait_ms) {
     char path[64];
@@ -97,6 +107,7 @@ static int disk_mount(const char *serial, const char *target, long long wait_ms)
             return -ENODEV;
         agent_sleep_ms(2);
     }
+    disk_forget(path);
     return mount(path, target, "ext4", MS_RELATIME, NULL) < 0 ? -errno : 0;
 }
 
@@ -166,7 +177,7 @@ static int is_systemd(const char *init) {
 }
 
 /* The agent's own process: away from the console, last to be killed for memory. */
-static _Noreturn void agent_child(char *title, size_t size) {
+static _Noreturn void agent_child(int port, char *title, size_t size) {
     (void) setsid();
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; fd >= 0 && i < 2; i++)
@@ -179,7 +190,6 @@ static _Noreturn void agent_child(char *title, size_t size) {
     (void) agent_write_file("/proc/self/oom_score_adj", "-1000", 0);
     struct rlimit files = {1024, 524288}; /* as systemd gives to services and logins */
     (void) setrlimit(RLIMIT_NOFILE, &files);
-    int port = agent_port_open();
     (void) agent_serve(port);
     _exit(0);
 }
@@ -193,6 +203,8 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
     (void) agent_read_file("/proc/cmdline", text, sizeof text);
     agent_cmdline_parse(text, &cmdline);
     agent_modules_load("/modules");
+    int port = agent_port_open();
+    agent_port_wait(port);
     disks_mount();
     agent_net_up(&cmdline);
     root_switch();
@@ -206,7 +218,8 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
     if (pid < 0)
         dead("cannot start the agent", errno);
     if (pid == 0)
-        agent_child(title, title_size);
+        agent_child(port, title, title_size);
+    (void) close(port);
     if (init) {
         char *argv[] = {(char *) init, NULL}, *envp[] = {(char *) "TERM=linux", (char *) "HOME=/", NULL};
         (void) execve(init, argv, envp);

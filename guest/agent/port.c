@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,5 +57,14 @@ int agent_port_open(void) {
         agent_sleep_ms(pause);
         if (pause < 1000)
             pause += pause / 4 + 1;
+    }
+}
+
+void agent_port_wait(int fd) {
+    for (;;) {
+        struct pollfd port = {.fd = fd, .events = POLLIN};
+        if (poll(&port, 1, -1) > 0 && port.revents & POLLIN)
+            return;
+        agent_sleep_ms(5); /* a port nobody has open yet polls as hung up */
     }
 }

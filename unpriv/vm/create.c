@@ -76,27 +76,28 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
 
 /* --- making and unmaking ------------------------------------------------------------ */
 
-int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e) {
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
+              struct vm_copying *copying, struct err *e) {
+    *copying = VM_NOT_COPYING;
     int rc = register_vm(rpc->op, spec, live, r, e);
     if (rc)
         return rc;
     rpc_progress(rpc, "disk", "making the disks", 0, 0);
     rc = vm_folder_make(r->slot, e);
     if (rc == 0)
-        rc = vm_disks_make(rpc, r, spec->tar, e);
+        rc = vm_disks_begin(rpc, r, spec->tar, copying, e);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating the VM was cancelled");
     if (rc == 0)
         rc = store_vm_update(r, e);
     if (rc) {
         struct err undo;
+        vm_disks_abandon(copying);
         if (vm_destroy(rpc->op, *live, r, &undo))
             log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
         vm_unlock(*live);
-        return rc;
     }
-    rpc_progress(rpc, "disk", "disks ready", 1, 1);
-    return 0;
+    return rc;
 }
 
 int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e) {
@@ -125,40 +126,30 @@ static int keep(struct vm_record *r, struct err *e) {
     return store_vm_update(r, e);
 }
 
-static int start_if_asked(struct rpc *rpc, int start, int remove, struct vm_live *live, struct vm_record *r,
-                          struct err *e) {
-    int rc = start ? vm_start(rpc, live, r, e) : 0;
-    if (rc == 0 && rpc_gone(rpc))
-        rc = err_set(e, ECANCELED, "creating VM %s was cancelled", r->name);
-    return rc == 0 && !remove ? keep(r, e) : rc;
-}
-
-/* What the start will want to know and takes a tenth of a second to find, once a daemon. */
-static void *look_ahead(void *arg) {
-    char why[256];
-    if (!vmm_kvm_works(*(const uint64_t *) arg, why))
-        (void) vmm_tsc_khz();
-    return NULL;
-}
-
-/* vm_create, and beside the disks what else takes time. */
-static int prepare(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e) {
-    pthread_t thread;
-    int ahead = spec->start && pthread_create(&thread, NULL, look_ahead, &rpc->op) == 0;
-    int rc = vm_create(rpc, spec, live, r, e);
-    if (ahead)
-        (void) pthread_join(thread, NULL);
+static int start_if_asked(struct rpc *rpc, int start, struct vm_live *live, struct vm_record *r,
+                          struct vm_copying *copying, struct err *e) {
+    if (start)
+        return vm_start(rpc, live, r, copying, e);
+    int rc = vm_disks_wait(copying, e);
+    if (rc == 0)
+        rpc_progress(rpc, "disk", "disks ready", 1, 1);
     return rc;
 }
 
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e) {
     struct vm_spec spec;
+    struct vm_copying copying;
     int rc = vm_spec_parse(rpc, &spec, e);
     if (rc == 0)
-        rc = prepare(rpc, &spec, live, r, e);
+        rc = vm_create(rpc, &spec, live, r, &copying, e);
     if (rc)
         return rc;
-    rc = start_if_asked(rpc, spec.start, remove, *live, r, e);
+    rc = start_if_asked(rpc, spec.start || remove, *live, r, &copying, e);
+    vm_disks_abandon(&copying);
+    if (rc == 0 && rpc_gone(rpc))
+        rc = err_set(e, ECANCELED, "creating VM %s was cancelled", r->name);
+    if (rc == 0 && !remove)
+        rc = keep(r, e);
     if (rc == 0)
         return 0;
     struct err undo;

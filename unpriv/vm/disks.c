@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include "../../common/cleanup.h"
+#include "../../common/fdpass.h"
 #include "../../common/io.h"
 #include "../daemon/engine.h"
 #include "../image/importer.h"
@@ -125,27 +126,20 @@ int vm_disk_clone(int from, int to, const struct vm_copy *copy, struct err *e) {
 
 /* --- both disks of a VM, at the same time ---------------------------------------------- */
 
-struct root_job {
-    const struct rpc *rpc;
-    int from, to;
-    int result;
-    struct err e;
-};
-
 static void root_progress(void *arg, int64_t done, int64_t total) {
-    const struct root_job *job = arg;
-    rpc_progress(job->rpc, "disk", "copying the root disk", done, total);
+    const struct vm_copying *copying = arg;
+    rpc_progress(copying->rpc, "disk", "copying the root disk", done, total);
 }
 
 static int root_cancelled(void *arg) {
-    const struct root_job *job = arg;
-    return rpc_gone(job->rpc);
+    const struct vm_copying *copying = arg;
+    return copying->stop || rpc_gone(copying->rpc);
 }
 
-static void *root_make(void *arg) {
-    struct root_job *job = arg;
-    struct vm_copy copy = {.progress = root_progress, .cancelled = root_cancelled, .arg = job};
-    job->result = vm_disk_clone(job->from, job->to, &copy, &job->e);
+static void *root_copy(void *arg) {
+    struct vm_copying *copying = arg;
+    struct vm_copy copy = {.progress = root_progress, .cancelled = root_cancelled, .arg = copying};
+    copying->result = vm_disk_clone(copying->from, copying->to, &copy, &copying->e);
     return NULL;
 }
 
@@ -174,29 +168,48 @@ static int work_make(const struct rpc *rpc, const struct vm_record *r, int work,
     return rc;
 }
 
-static int make_both(const struct rpc *rpc, struct vm_record *r, int base, int root, int work, int tar, struct err *e) {
-    struct root_job job = {.rpc = rpc, .from = base, .to = root};
-    pthread_t thread;
+/* Takes both descriptors. The size is there on return: the VMM may have the disk. */
+static int root_begin(struct vm_record *r, int from, int to, struct vm_copying *copying, struct err *e) {
+    struct stat st;
+    copying->from = from;
+    copying->to = to;
+    int reflink = ioctl(to, FICLONE, from) == 0;
+    (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", reflink ? "reflink" : "copy");
+    if (!reflink && (fstat(from, &st) || ftruncate(to, st.st_size))) {
+        int code = errno;
+        return err_sys(e, code, "cannot make the root disk");
+    }
     pthread_attr_t attr;
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setstacksize(&attr, STACK);
-    int threaded = pthread_create(&thread, &attr, root_make, &job) == 0;
+    int rc = reflink ? 0 : -pthread_create(&copying->thread, &attr, root_copy, copying);
     (void) pthread_attr_destroy(&attr);
-    if (!threaded)
-        (void) root_make(&job);
-    int rc = work_make(rpc, r, work, tar, e);
-    if (threaded)
-        (void) pthread_join(thread, NULL);
-    if (rc == 0 && job.result < 0) {
-        *e = job.e;
-        rc = job.result;
+    if (rc || reflink) {
+        fdpass_close(&copying->from, 1);
+        fdpass_close(&copying->to, 1);
     }
-    if (rc == 0)
-        (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", job.result ? "reflink" : "copy");
-    return rc;
+    return rc ? err_sys(e, -rc, "cannot start a thread for the root disk") : 0;
 }
 
-int vm_disks_make(const struct rpc *rpc, struct vm_record *r, int tar, struct err *e) {
+int vm_disks_wait(struct vm_copying *copying, struct err *e) {
+    if (copying->to >= 0) {
+        (void) pthread_join(copying->thread, NULL);
+        fdpass_close(&copying->from, 1);
+        fdpass_close(&copying->to, 1);
+    }
+    if (copying->result < 0 && e)
+        *e = copying->e;
+    return copying->result < 0 ? copying->result : 0;
+}
+
+void vm_disks_abandon(struct vm_copying *copying) {
+    copying->stop = 1;
+    (void) vm_disks_wait(copying, NULL);
+}
+
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, int tar, struct vm_copying *copying, struct err *e) {
+    *copying = VM_NOT_COPYING;
+    copying->rpc = rpc;
     cleanup_fd int base = open_image(r, e);
     if (base < 0)
         return base;
@@ -205,5 +218,10 @@ int vm_disks_make(const struct rpc *rpc, struct vm_record *r, int tar, struct er
     cleanup_fd int work = root < 0 ? root : vm_open(dir, "work.ext4", O_RDWR | O_CREAT | O_TRUNC);
     if (work < 0)
         return err_sys(e, -work, "cannot make the VM's disks in %s/vms/%03x", engine.state_path, r->slot);
-    return make_both(rpc, r, base, root, work, tar, e);
+    int rc = root_begin(r, take_fd(&base), take_fd(&root), copying, e);
+    if (rc == 0)
+        rc = work_make(rpc, r, work, tar, e);
+    if (rc)
+        vm_disks_abandon(copying);
+    return rc;
 }

@@ -18,7 +18,7 @@
 
 #define TAIL_SIZE     4096
 #define GONE_SIZE     32
-#define REMOVER_STACK (128 * 1024)
+#define REMOVER_STACK 131072
 
 static void slot_path(char path[16], uint32_t slot) {
     (void) snprintf(path, 16, "vms/%03x", slot & 0xfffu);

@@ -94,9 +94,25 @@ struct vm_copy {
 /* Makes `to` (empty) equal to `from`, holes kept: 1 a reflink, 0 a copy, or a
  * negative errno with `e` filled; -ECANCELED when told to stop. */
 int vm_disk_clone(int from, int to, const struct vm_copy *copy, struct err *e);
+/* The copy of a root disk, under way in a thread of its own. */
+struct vm_copying {
+    const struct rpc *rpc;
+    int from, to; /* -1 once it is over */
+    pthread_t thread;
+    _Atomic int stop;
+    int result;
+    struct err e;
+};
+#define VM_NOT_COPYING ((struct vm_copying){.from = -1, .to = -1})
+
 /* Makes both disks of the record in its folder; sets root_kind. `tar` is laid over
- * the work disk's content, -1 for none. */
-int vm_disks_make(const struct rpc *rpc, struct vm_record *r, int tar, struct err *e);
+ * the work disk's content, -1 for none. On success the work disk is complete and the
+ * root disk has its size; what it holds may still be on its way. */
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, int tar, struct vm_copying *copying, struct err *e);
+/* Waits until the root disk is complete: 0 or a negative errno. Safe twice. */
+int vm_disks_wait(struct vm_copying *copying, struct err *e);
+/* Stops the copy and waits for its end. Safe twice. */
+void vm_disks_abandon(struct vm_copying *copying);
 
 /* --- names.c, resolv.c, json.c ---------------------------------------------------- */
 
@@ -126,8 +142,9 @@ struct vm_spec {
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 
-/* Makes the VM: record, folder, disks. On success its lock is held. */
-int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct err *e);
+/* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
+              struct vm_copying *copying, struct err *e);
 /* Undoes vm_create; the lock is held. Kills the VM when it runs. */
 int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e);
 /* create, and start when asked; on success the lock is held. Where the guest never
@@ -135,9 +152,10 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
  * `remove` for as long as it lives, the record says that the VM goes with its request. */
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e);
 
-/* Boots it, until its agent answers. On failure nothing runs any longer and the
+/* Boots it, until its agent answers; the guest mounts its disks when it is greeted,
+ * and that waits for `copying`. On failure nothing runs any longer and the
  * record's state is VM_FAILED when the guest had been started, else VM_STOPPED. The lock is held. */
-int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct err *e);
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_copying *copying, struct err *e);
 /* The process is gone: network down, record stopped. The lock is held. Safe twice. */
 int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_state state, struct err *e);
 

@@ -45,7 +45,6 @@ static void choose_accelerator(struct starting *s) {
 
 static int network_up(struct starting *s, struct err *e) {
     struct vm_record *r = s->r;
-    rpc_progress(s->rpc, "network", "tap, address and rules", 0, 1);
     int tap = priv_net_up(s->rpc->op, r->slot, &r->subnet, e);
     if (tap < 0)
         return tap;
@@ -53,8 +52,6 @@ static int network_up(struct starting *s, struct err *e) {
     int rc = 0;
     if (r->egress != WIRE_EGRESS_NONE)
         rc = priv_net_egress(s->rpc->op, r->slot, (enum wire_egress) r->egress, e);
-    if (rc == 0)
-        rpc_progress(s->rpc, "network", "network ready", 1, 1);
     return rc;
 }
 
@@ -247,7 +244,18 @@ static int wait_ready(struct starting *s, struct vm_live *live, struct err *e) {
 
 /* --- start ------------------------------------------------------------------------------ */
 
-static int run_steps(struct starting *s, struct vm_live *live, struct err *e) {
+/* The guest's kernel boots meanwhile; it looks at its disks once it is greeted. */
+static int disks_ready(struct starting *s, struct vm_copying *copying, struct err *e) {
+    int copied = copying->to >= 0;
+    int rc = vm_disks_wait(copying, e);
+    if (rc == 0 && copied)
+        rpc_progress(s->rpc, "disk", "disks ready", 1, 1);
+    if (rc == 0)
+        rpc_progress(s->rpc, "network", "network ready", 1, 1);
+    return rc;
+}
+
+static int run_steps(struct starting *s, struct vm_live *live, struct vm_copying *copying, struct err *e) {
     int rc = open_status(s, e);
     if (rc == 0)
         rc = open_folder_files(s, e);
@@ -269,6 +277,8 @@ static int run_steps(struct starting *s, struct vm_live *live, struct err *e) {
         rc = spawn(s, live, e);
     /* Now the VMM has its own: the lock on the status file must be the jail's alone. */
     fdpass_close(s->fds, SPAWN_FDS);
+    if (rc == 0)
+        rc = disks_ready(s, copying, e);
     return rc ? rc : wait_ready(s, live, e);
 }
 
@@ -282,7 +292,7 @@ static void undo_start(struct starting *s, struct vm_live *live) {
         log_error(s->rpc->op, "undoing the start of VM %s: %s", s->r->name, e.text);
 }
 
-int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct err *e) {
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_copying *copying, struct err *e) {
     struct starting s = {.rpc = rpc, .r = r};
     if (vm_live_runs(live))
         return err_set(e, EALREADY, "VM %s is running already", r->name);
@@ -291,7 +301,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
     r->state = VM_STARTING;
     int rc = store_vm_update(r, e);
     if (rc == 0)
-        rc = run_steps(&s, live, e);
+        rc = run_steps(&s, live, copying, e);
     fdpass_close(s.fds, SPAWN_FDS);
     if (rc == 0) {
         r->state = VM_RUNNING;
@@ -314,7 +324,8 @@ int vm_op_start(struct rpc *rpc, cJSON **result, struct err *e) {
     int rc = name ? vm_lock(rpc, name, &live, &r, e) : -EINVAL;
     if (rc)
         return rc;
-    rc = vm_start(rpc, live, &r, e);
+    struct vm_copying none = VM_NOT_COPYING;
+    rc = vm_start(rpc, live, &r, &none, e);
     if (rc == 0)
         *result = vm_json(&r);
     vm_unlock(live);
