@@ -46,8 +46,37 @@ do_install() {
     default_policy
 }
 
+# Daemons end by SIGTERM, which leaves VMs alone; a VM ends with `banger vm stop` before.
+stop_daemons() {
+    for exe in /proc/[0-9]*/exe; do
+        case $(readlink "$exe" 2>/dev/null) in
+        "$bin/bangerd"*)
+            pid=${exe#/proc/}
+            kill "${pid%/exe}" 2>/dev/null || true
+            ;;
+        esac
+    done
+}
+
+# Bridges, taps and rules of every account, by the names that only banger gives.
+remove_network() {
+    if command -v ip >/dev/null; then
+        for link in $(ip -o link | grep -oE '\b(bgr[0-9a-f]{8}|bt[0-9a-f]{11})\b' | sort -u); do
+            ip link delete "$link" 2>/dev/null || true
+        done
+    fi
+    if command -v nft >/dev/null; then
+        nft delete table inet banger 2>/dev/null || true
+        nft delete table bridge banger 2>/dev/null || true
+    fi
+}
+
 # Removes what install wrote. Keeps each account's data, and says where it is.
 do_uninstall() {
+    if [ -z "$DESTDIR" ]; then
+        stop_daemons
+        remove_network
+    fi
     rm -f "$bin/banger" "$bin/bangerd"
     rm -rf "$libexec" "$data"
     [ -n "$DESTDIR" ] && return
