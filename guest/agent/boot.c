@@ -19,6 +19,9 @@
 
 #define NEWROOT      "/newroot"
 #define DISK_WAIT_MS 30000
+/* How long init waits, so that the command a VM was made for starts with the CPU to
+ * itself; init's own start takes seconds under emulation. */
+#define FIRST_COMMAND_MS 80
 
 static _Noreturn void dead(const char *what, int code) {
     agent_log("%s: %s; the VM is switched off", what, strerror(code));
@@ -221,6 +224,7 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
         agent_child(port, title, title_size);
     (void) close(port);
     if (init) {
+        agent_sleep_ms(FIRST_COMMAND_MS);
         char *argv[] = {(char *) init, NULL}, *envp[] = {(char *) "TERM=linux", (char *) "HOME=/", NULL};
         (void) execve(init, argv, envp);
         agent_log("cannot run %s: %s; the agent's own init goes on", init, strerror(errno));
