@@ -216,7 +216,13 @@ static void guest(void) {
     check(vm_locked(&vm), "and its status file locked", "it is not");
     helper_start();
     check(vmm_qemu.powerdown(vm.slot, &e) == 0, "QMP: power button", "%s", e.text);
-    int status = vm_wait(&vm, 30000);
+    int status = vm_wait(&vm, 8000);
+    /* The button's interrupt is an edge, which an emulated guest under load has been seen to miss: press again. */
+    for (int press = 2; press < 6 && status < 0; press++) {
+        printf("    press number %d\n", press);
+        (void) vmm_qemu.powerdown(vm.slot, &e);
+        status = vm_wait(&vm, 8000);
+    }
     check(status == 0, "the guest powers off, and the status says 0", "status %x console %s", status,
           vm_read(&vm, "console"));
     check(!vm_locked(&vm), "the lock is free afterwards", "it is not");
