@@ -217,7 +217,7 @@ static void guest(void) {
     helper_start();
     check(vmm_qemu.powerdown(vm.slot, &e) == 0, "QMP: power button", "%s", e.text);
     int status = vm_wait(&vm, 8000);
-    /* The button's interrupt is an edge, which an emulated guest under load has been seen to miss: press again. */
+    /* A press has been seen to leave no trace in an emulated guest under load: press again, and say so. */
     for (int press = 2; press < 6 && status < 0; press++) {
         printf("    press number %d\n", press);
         (void) vmm_qemu.powerdown(vm.slot, &e);

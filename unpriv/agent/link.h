@@ -36,7 +36,7 @@ int link_poweroff(struct link *link, struct err *e);
  * `client` (SOCK_SEQPACKET, channel 0) until EXIT has been passed on or the
  * client's end closes (then CLOSE is sent). Blocks for the command's whole life.
  * 0 with `*exit` filled; -ECONNRESET when the client went away; -EPIPE when the
- * link died. */
+ * link died; -EPROTO when client or guest broke the protocol. */
 int link_exec(struct link *link, const void *open, uint32_t size, int client, struct mux_exit *exit, struct err *e);
 
 #endif

@@ -11,7 +11,8 @@
 
 /* Start-up: compares every record with the kernel and the disk, adopts VMs that
  * are alive (status file locked), cleans up and marks those that died, and removes
- * folders, taps and rules that no record owns. */
+ * folders that no record owns, with their taps and rules. What has no folder here
+ * may be another daemon's of the account and is left alone. */
 int vm_recover(struct err *e);
 
 /* The stable JSON form of a record (docs/protocol.md). */

@@ -114,7 +114,7 @@ static int open_port(void) {
     sscanf(g.gl_pathv[0], "/sys/class/virtio-ports/%31[^/]", name);
     snprintf(path, sizeof(path), "/dev/%s", name);
     globfree(&g);
-    return open(path, O_RDWR | O_CLOEXEC);
+    return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
 static int open_button(void) {
@@ -136,7 +136,8 @@ static void off(const char *why) {
     reboot(RB_POWER_OFF);
 }
 
-/* Echoes lines; a closed host end reads as the end of the file, so it polls. */
+/* Echoes lines; a closed host end reads as the end of the file, so it polls. The port is
+ * nonblocking: a write to a host that has just left would hold up the button for good. */
 static void serve(int port, int button) {
     for (;;) {
         char line[4096];
