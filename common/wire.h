@@ -15,30 +15,52 @@
 
 #include <stdint.h>
 
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 
 /* The descriptors the helper is started with: its end of each worker's socketpair. */
-enum wire_worker { WIRE_NET = 0, WIRE_VMM = 1, WIRE_WORKERS = 2 };
+enum wire_worker { WIRE_NET = 0, WIRE_DISK = 1, WIRE_VMM = 2, WIRE_WORKERS = 3 };
 #define WIRE_FD_FIRST 3 /* worker w's socket is descriptor WIRE_FD_FIRST + w */
 
 enum wire_op {
-    WIRE_NET_UP = 1,     /* slot -> 1 fd (the tap), subnet */
+    WIRE_NET_UP = 1,     /* slot, kind: enum wire_tap -> subnet, WIRE_TAP_FD: 1 fd (the tap) */
     WIRE_NET_DOWN = 2,   /* slot */
-    WIRE_NET_EGRESS = 3, /* slot, egress.mode */
+    WIRE_NET_EGRESS = 3, /* slot, kind: enum wire_egress, cidrs */
     WIRE_NET_LIST = 4,   /* -> slots bitmap, subnet */
-    WIRE_VMM_SPAWN = 5,  /* slot, spawn; SPAWN_FDS (or SPAWN_TRIAL_FDS) fds -> 1 fd (pidfd), pid */
+    WIRE_SNAP_UP = 5,    /* slot, SNAP_FDS fds -> 1 fd: the snapshot's block device, O_RDWR */
+    WIRE_SNAP_DOWN = 6,  /* slot; -EBUSY while somebody has it open */
+    WIRE_SNAP_LIST = 7,  /* -> slots bitmap */
+    WIRE_VMM_SPAWN = 8,  /* slot, kind: index into the policy's VMM list, in file order; style, memory_mib,
+                          * vcpus, in_cgroup; fds by style -> 1 fd (pidfd), pid */
 };
 
-enum wire_egress { WIRE_EGRESS_NONE = 0, WIRE_EGRESS_NAT = 1 };
+/* NET_UP: a tap that dies with its descriptor; or a persistent one of the account's, to
+ * be opened by its name in the jail (Firecracker takes no descriptor), until NET_DOWN. */
+enum wire_tap { WIRE_TAP_FD = 0, WIRE_TAP_NAMED = 1 };
 
-/* What VMM_SPAWN starts: an index into the policy's VMM list, in file order, or
- * the trial that runs a few AVX and BMI instructions in a throw-away VM. */
-#define WIRE_SPAWN_TRIAL 0xffffu
+/* What a guest may reach through the uplinks: nothing; all but private ranges; only
+ * the request's cidrs, instead of what was allowed before or beside it. */
+enum wire_egress { WIRE_EGRESS_NONE = 0, WIRE_EGRESS_NAT = 1, WIRE_EGRESS_LIST = 2, WIRE_EGRESS_LIST_ADD = 3 };
 
-/* VMM_SPAWN's descriptors, in this order. In the jail descriptor numbers are
- * fixed: SPAWN_FD_NUMBER(role); the kernel and initrd are bind-mounted instead
- * (files /kernel and /initrd), the jail folder is mounted at /vm. A trial takes
- * the first SPAWN_TRIAL_FDS only. */
+/* SNAP_UP's descriptors: regular files of the account's own, on a file system that keeps
+ * what fallocate(2) reserved (ext4, xfs, tmpfs). The overlay's size is
+ * wire_snap_overlay(base's size) or more, all of it reserved. */
+enum wire_snap_fd { SNAP_BASE /* O_RDONLY */, SNAP_OVERLAY /* O_RDWR */, SNAP_FDS };
+#define SNAP_CHUNK 4096u /* bytes: what is copied at once */
+
+/* Bytes of a persistent snapshot's overlay that can never be full: a header chunk, a
+ * chunk for each of the base's, one with 256 exceptions of 16 bytes before each 256 of
+ * them, and one to begin the next (drivers/md/dm-snap-persistent.c). */
+static inline uint64_t wire_snap_overlay(uint64_t base) {
+    uint64_t chunks = (base + SNAP_CHUNK - 1) / SNAP_CHUNK;
+    return (chunks + chunks / 256 + 3) * SNAP_CHUNK;
+}
+
+/* VMM_SPAWN's descriptors, in this order; each style takes a first part of them. In the
+ * jail descriptor numbers are fixed: SPAWN_FD_NUMBER(role). Not passed but mounted are
+ * the jail folder (/vm), kernel and initrd (/kernel, /initrd), and for a VMM that opens
+ * by name also the disks (/root.ext4, /work.ext4; a block device as a node). With
+ * in_cgroup one more comes last: the folder of a cgroup (v2) of the account's own, where
+ * the VMM is started. */
 enum wire_spawn_fd {
     SPAWN_ARGS,    /* memfd, O_RDONLY or sealed: struct jail_args; read by banger-jail only */
     SPAWN_LOG,     /* regular file, O_RDWR: banger-jail keeps its last part bounded; VMM's stderr */
@@ -51,30 +73,50 @@ enum wire_spawn_fd {
     SPAWN_ROOT,   /* regular file or block device, O_RDWR: root disk */
     SPAWN_WORK,   /* regular file, O_RDWR: work disk */
     SPAWN_QMP,    /* listening Unix stream socket */
-    SPAWN_AGENT,  /* listening Unix stream socket */
-    SPAWN_TAP,    /* /dev/net/tun descriptor (character device 10:200) */
+    SPAWN_NAMED_FDS = SPAWN_QMP,
+    SPAWN_AGENT, /* listening Unix stream socket */
+    SPAWN_TAP,   /* /dev/net/tun descriptor (character device 10:200) */
     SPAWN_FDS,
+    SPAWN_CGROUP = SPAWN_FDS, /* directory of a cgroup2 file system */
+    SPAWN_ROLES,
 };
 #define SPAWN_FD_NUMBER(role) (3 + (role))
 
-#define WIRE_CIDR_MAX 32
+/* By descriptor (QEMU), by name (Firecracker), or the trial that runs a few AVX and BMI
+ * instructions in a throw-away VM and starts no VMM of the policy's. */
+enum wire_style { SPAWN_BY_FD = 0, SPAWN_BY_NAME = 1, SPAWN_TRIAL = 2, SPAWN_STYLES };
 
+#define WIRE_CIDR_MAX     32
+#define WIRE_LIFETIME_MAX 86400u /* seconds */
+
+/* IPv4, host byte order, host bits zero; `lifetime` in seconds, 0: until NET_DOWN. */
+struct wire_cidr {
+    uint32_t address;
+    uint32_t prefix;
+    uint32_t lifetime;
+};
+
+/* A field that an operation does not use is 0. */
 struct wire_request {
-    uint16_t version;     /* WIRE_VERSION */
-    uint16_t size;        /* sizeof(struct wire_request) */
-    uint32_t op;          /* enum wire_op */
-    uint64_t op_id;       /* the engine's id of the user's request, for the audit record */
-    uint32_t slot;        /* 0..SLOT_MAX-1; 0 where the operation has none */
-    uint32_t kind;        /* NET_EGRESS: enum wire_egress; VMM_SPAWN: VMM index; else 0 */
-    uint32_t memory_mib;  /* VMM_SPAWN, else 0 */
-    uint32_t vcpus;       /* VMM_SPAWN, else 0 */
-    uint32_t reserved[8]; /* 0 */
+    uint16_t version;    /* WIRE_VERSION */
+    uint16_t size;       /* sizeof(struct wire_request) */
+    uint32_t op;         /* enum wire_op */
+    uint64_t op_id;      /* the engine's id of the user's request, for the audit record */
+    uint32_t slot;       /* 0..SLOT_MAX-1 */
+    uint32_t kind;       /* NET_UP, NET_EGRESS, VMM_SPAWN: see there */
+    uint32_t style;      /* VMM_SPAWN: enum wire_style */
+    uint32_t in_cgroup;  /* VMM_SPAWN: 1 with SPAWN_CGROUP, 0 */
+    uint32_t memory_mib; /* VMM_SPAWN */
+    uint32_t vcpus;      /* VMM_SPAWN */
+    uint32_t cidr_count; /* NET_EGRESS, LIST and LIST_ADD */
+    uint32_t reserved[3];
+    struct wire_cidr cidrs[WIRE_CIDR_MAX]; /* those from cidr_count on are 0 */
 };
 
 /* `verdict` says who refused: the policy (with the reason's number) or the kernel. */
 enum wire_verdict { WIRE_DONE = 0, WIRE_DENIED = 1, WIRE_FAILED = 2 };
 
-/* `step` of a FAILED net operation. */
+/* `step` of a FAILED network operation. */
 enum wire_net_step {
     NET_STEP_TAP = 1,     /* making the tap */
     NET_STEP_RULES = 2,   /* nftables */
@@ -83,6 +125,16 @@ enum wire_net_step {
     NET_STEP_UPLINK = 5,  /* finding the default route's interface */
     NET_STEP_FORWARD = 6, /* switching forwarding on for bridge or uplink */
     NET_STEP_LIST = 7,    /* reading what exists */
+};
+
+/* `step` of a FAILED snapshot operation. */
+enum wire_snap_step {
+    SNAP_STEP_DRIVER = 1, /* finding device-mapper */
+    SNAP_STEP_LOOP = 2,   /* a loop device for base or overlay */
+    SNAP_STEP_MAKE = 3,   /* making the device */
+    SNAP_STEP_OPEN = 4,   /* opening it */
+    SNAP_STEP_REMOVE = 5, /* removing it, or marking it for removal */
+    SNAP_STEP_LIST = 6,   /* reading what exists */
 };
 
 /* `step` of a FAILED spawn: the low byte; above it, for TREE and MOUNT, which of the jail's mounts. */
@@ -112,17 +164,19 @@ struct wire_reply {
     uint32_t step;    /* FAILED: number of the kernel call that failed; DENIED for a bad line: its number */
     uint32_t subnet;  /* NET_UP, NET_LIST: the account's subnet, host byte order */
     int32_t pid;      /* VMM_SPAWN: in the caller's pid namespace */
-    uint64_t slots[(SLOT_MAX + 63) / 64]; /* NET_LIST: bit slot%64 of word slot/64 */
+    uint64_t slots[(SLOT_MAX + 63) / 64]; /* the lists: bit slot%64 of word slot/64 */
 };
 
-/* Descriptors a request carries. */
+/* Descriptors a request carries; op and style are valid. */
 static inline uint32_t wire_request_fds(const struct wire_request *request) {
-    if (request->op != WIRE_VMM_SPAWN)
-        return 0;
-    return request->kind == WIRE_SPAWN_TRIAL ? SPAWN_TRIAL_FDS : SPAWN_FDS;
+    static const uint32_t by_style[SPAWN_STYLES] = {
+        [SPAWN_BY_FD] = SPAWN_FDS, [SPAWN_BY_NAME] = SPAWN_NAMED_FDS, [SPAWN_TRIAL] = SPAWN_TRIAL_FDS};
+    if (request->op == WIRE_SNAP_UP)
+        return SNAP_FDS;
+    return request->op == WIRE_VMM_SPAWN ? by_style[request->style] + request->in_cgroup : 0;
 }
 
-_Static_assert(sizeof(struct wire_request) == 64, "wire_request has no padding");
+_Static_assert(sizeof(struct wire_request) == 56 + 12 * WIRE_CIDR_MAX, "wire_request has no padding");
 _Static_assert(sizeof(struct wire_reply) == 40 + 8 * ((SLOT_MAX + 63) / 64), "wire_reply has no padding");
 
 #endif

@@ -21,19 +21,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     if (size < 1)
         return 0;
-    enum wire_worker worker = data[0] & 0x80 ? WIRE_VMM : WIRE_NET;
+    enum wire_worker worker = (enum wire_worker)(data[0] >> 6) % WIRE_WORKERS;
     size_t count = data[0] & 0x0f;
     size_t message = size - 1 < sizeof(request) ? size - 1 : sizeof(request);
     memcpy(&request, data + 1, message);
     if (!worker_request_ok(&request, message, count, worker))
         return 0;
     if (message != sizeof(request) || request.version != WIRE_VERSION || request.slot >= SLOT_MAX ||
-        wire_request_fds(&request) != count || (worker == WIRE_VMM) != (request.op == WIRE_VMM_SPAWN))
+        wire_request_fds(&request) != count || (worker == WIRE_VMM) != (request.op == WIRE_VMM_SPAWN) ||
+        (worker == WIRE_NET) != (request.op < WIRE_SNAP_UP))
         abort();
     size_t left = size - 1 - sizeof(request);
     memcpy(fds, data + 1 + sizeof(request), left < sizeof(fds) ? left : sizeof(fds));
     enum policy_reason reason = policy_decide(&policy, &who, &request, fds);
-    if (reason == POLICY_ALLOWED && request.op != WIRE_NET_DOWN && request.slot >= 500)
+    if (reason == POLICY_ALLOWED && request.op != WIRE_NET_DOWN && request.op != WIRE_SNAP_DOWN && request.slot >= 500)
         abort();
     if (reason == POLICY_ALLOWED && request.op == WIRE_VMM_SPAWN && (request.memory_mib > 4096 || request.vcpus > 8))
         abort();

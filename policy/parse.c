@@ -99,10 +99,11 @@ static const struct keyword {
     {"nat", read_nat, "expected `nat yes` or `nat no`", 2, 2, 1, 0, 0, 0},
     {"uplink", read_uplink, "expected `uplink NAME` with an interface's name, or `uplink default`", 2, 2, 0, 0, 0, 0},
     {"private", read_private, "expected `private allow A.B.C.D/N` without host bits", 3, 3, 0, 0, 0, 0},
-    {"vmm", read_vmm, "expected `vmm NAME /absolute/binary /folder...`", 4, WORDS_MAX, 0, 0, 0, 0},
+    {"vmm", read_vmm, "expected `vmm NAME /absolute/binary [/folder...]`", 3, WORDS_MAX, 0, 0, 0, 0},
     {"memory-max", read_number, "expected `memory-max MIB`", 2, 2, 1, offsetof(struct policy, memory_max), 1,
      UINT32_MAX},
     {"vcpus-max", read_number, "expected `vcpus-max NUMBER`", 2, 2, 1, offsetof(struct policy, vcpus_max), 1, 65535},
+    {"disk-max", read_number, "expected `disk-max MIB`", 2, 2, 1, offsetof(struct policy, disk_max), 1, UINT32_MAX},
 };
 
 static const char *read_rule(struct policy *p, const struct line *l) {
@@ -247,6 +248,7 @@ uint32_t policy_parse(struct policy *policy, const char *text, size_t size) {
     policy->slots = 32;
     policy->memory_max = UINT32_MAX;
     policy->vcpus_max = UINT32_MAX;
+    policy->disk_max = UINT32_MAX;
     const char *end = text + size;
     for (uint32_t n = 1; text < end; n++) {
         const char *stop = memchr(text, '\n', (size_t) (end - text));

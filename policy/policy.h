@@ -28,21 +28,24 @@
 /* Why not. The numbers are in replies and in the audit record: only append. */
 enum policy_reason {
     POLICY_ALLOWED = 0,
-    POLICY_NO_FILE = 1,    /* there is no policy file */
-    POLICY_UNSAFE = 2,     /* wrong owner, mode, kind or size */
-    POLICY_BAD_LINE = 3,   /* a line cannot be read; the reply's `step` is its number */
-    POLICY_NOT_LISTED = 4, /* no allow line names the account */
-    POLICY_DENIED = 5,     /* a deny line does */
-    POLICY_SPECIAL = 6,    /* root, nobody or no account at all */
-    POLICY_NO_SUBNET = 7,  /* no pool or subnet line covers the uid */
-    POLICY_SLOT = 8,       /* slot number beyond `slots` */
-    POLICY_NO_NAT = 9,     /* nat no, or no uplink line */
-    POLICY_NO_VMM = 10,    /* no such vmm line */
-    POLICY_MEMORY = 11,    /* 0, or beyond memory-max */
-    POLICY_VCPUS = 12,     /* 0, or beyond vcpus-max */
-    POLICY_DESCRIPTOR = 13 /* a descriptor is not what the operation takes */
+    POLICY_NO_FILE = 1,     /* there is no policy file */
+    POLICY_UNSAFE = 2,      /* wrong owner, mode, kind or size */
+    POLICY_BAD_LINE = 3,    /* a line cannot be read; the reply's `step` is its number */
+    POLICY_NOT_LISTED = 4,  /* no allow line names the account */
+    POLICY_DENIED = 5,      /* a deny line does */
+    POLICY_SPECIAL = 6,     /* root, nobody or no account at all */
+    POLICY_NO_SUBNET = 7,   /* no pool or subnet line covers the uid */
+    POLICY_SLOT = 8,        /* slot number beyond `slots` */
+    POLICY_NO_NAT = 9,      /* nat no, or no uplink line */
+    POLICY_NO_VMM = 10,     /* no such vmm line, or not driven in this style */
+    POLICY_MEMORY = 11,     /* 0, or beyond memory-max */
+    POLICY_VCPUS = 12,      /* 0, or beyond vcpus-max */
+    POLICY_DESCRIPTOR = 13, /* a descriptor is not what the operation takes */
+    POLICY_CIDR = 14,       /* a range that guests never reach, or no range at all */
+    POLICY_OVERLAY = 15,    /* an overlay that could become full, or a file system that does not keep reservations */
+    POLICY_DISK = 16        /* a disk beyond disk-max */
 };
-#define POLICY_REASONS 14 /* each has a sentence: unpriv/priv/sentence.c */
+#define POLICY_REASONS 17 /* each has a sentence: unpriv/priv/sentence.c */
 
 /* IPv4, host byte order; host bits are zero. */
 struct policy_cidr {
@@ -65,7 +68,7 @@ struct policy_net {
 
 /* A VMM that may be started; its number is its line's place among the vmm lines. */
 struct policy_vmm {
-    char name[POLICY_NAME_SIZE];
+    char name[POLICY_NAME_SIZE];                        /* "firecracker" is started by name, others by descriptor */
     char binary[POLICY_PATH_SIZE];                      /* absolute, within one of the folders or not */
     char folders[POLICY_FOLDERS_MAX][POLICY_PATH_SIZE]; /* absolute; read-only in the jail */
     uint32_t folder_count;
@@ -88,6 +91,7 @@ struct policy {
     uint32_t slots;      /* slot numbers 0..slots-1 an account */
     uint32_t memory_max; /* MiB a VM */
     uint32_t vcpus_max;  /* a VM */
+    uint32_t disk_max;   /* MiB a disk */
     int nat;
     uint32_t seen; /* bits of the keywords that may occur once */
 };
@@ -109,7 +113,17 @@ struct policy_fd {
     int socket_domain; /* SO_DOMAIN, -1 where it is no socket */
     int socket_type;   /* SO_TYPE */
     int listening;     /* SO_ACCEPTCONN */
+    uint32_t magic;    /* f_type of its file system (statfs(2)) */
+    uint64_t size;     /* st_size, bytes */
+    uint64_t reserved; /* st_blocks, in bytes */
+    dev_t dev;         /* st_dev and st_ino: which file */
+    ino_t ino;
 };
+
+/* RFC 6890's ranges that are not the Internet, multicast and reserved: what no guest
+ * reaches but by a `private allow` line. */
+#define POLICY_REFUSED 10
+extern const struct policy_cidr policy_refused[POLICY_REFUSED];
 
 /* Reads `size` bytes of `text` into `policy`. 0, or the number of the first bad
  * line with `fault`, `bad_line` and `problem` set: then the policy allows nothing. */

@@ -54,14 +54,16 @@ typedef int helper_answer(struct helper_job *job);
 
 /* What a worker is: a row of main.c's table. */
 struct helper_worker {
-    uint32_t caps;                     /* all it keeps permitted */
-    int (*init)(void);                 /* with all the helper's capabilities permitted; 0 or a negative errno */
-    const char *trouble;               /* the sentence when that fails */
-    helper_answer *answer;             /* of all its operations */
-    int (*idle)(int ending);           /* may be NULL: runs off a reply's path. Milliseconds until it wants to
-                                        * run again, -1 for never. `ending`: the last time, the peer is gone */
-    const struct sandbox_calls *calls; /* set after init */
-    const char *policy_path;           /* as the worker's own root has it */
+    uint32_t caps;           /* all it keeps permitted */
+    int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
+    const char *trouble;     /* the sentence when that fails */
+    helper_answer *answer;   /* of all its operations */
+    int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
+                              * run again, -1 for never. `ending`: the last time, the peer is gone */
+    int (*watch)(void);      /* may be NULL: a descriptor; when it is readable, `notice` is called */
+    int (*notice)(struct wire_request *request); /* 1: asks `request` of itself (op_id 0), and again afterwards */
+    const struct sandbox_calls *calls;           /* set after init */
+    const char *policy_path;                     /* as the worker's own root has it */
 };
 
 /* Serves `sock` as worker `number` until the peer or the parent closes. Never returns. */
@@ -87,12 +89,32 @@ void audit_ask(int record, const struct audit_record *what);
 int audit_open(void);
 void audit_serve(int log, const int records[WIRE_WORKERS]);
 
+/* --- an empty root (root.c) ---------------------------------------------------
+ * In a mount namespace of its own, this process's root becomes a tmpfs with nothing but
+ * `nodes` (mode 0600, the folders on the way to them) and, where the policy's folder
+ * exists, /policy. `before` (may be NULL) runs with the new root still at
+ * ROOT_BUILD_PATH and the host's files in reach. `writable`: nodes may be made in /dev
+ * later. With all capabilities permitted. 0 or a negative errno. */
+#define ROOT_BUILD_PATH  "/proc"
+#define ROOT_POLICY_PATH "/policy/policy.conf"
+struct root_node {
+    const char *path; /* relative: dev/net/tun */
+    unsigned major, minor;
+};
+int root_enter(const struct root_node *nodes, size_t count, int (*before)(void), int writable);
+
 /* --- net worker (net.c) ------------------------------------------------------ */
-#define NET_POLICY_PATH "/policy/policy.conf" /* the policy's folder, bound into the empty root */
 int net_init(void);
 helper_answer net_answer;
 int net_idle(int ending);
+int net_watch(void);
+int net_notice(struct wire_request *request);
 extern const struct sandbox_calls net_calls;
+
+/* --- disk worker (disk.c) ------------------------------------------------------ */
+int disk_init(void); /* also where device-mapper is missing: then each operation says so */
+helper_answer disk_answer;
+extern const struct sandbox_calls disk_calls;
 
 /* --- vmm worker (jail.c) ------------------------------------------------------
  * It stays in the host's mount namespace. Its seccomp list is inherited by the VMM,

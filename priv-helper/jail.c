@@ -275,9 +275,10 @@ static struct report wait_ready(int from) {
 int jail_answer_spawn(struct helper_job *job) {
     static struct spawn s;
     int ends[2], pidfd = -1;
-    uint32_t kind = job->request->kind;
     s = (struct spawn){.request = job->request, .fds = job->fds};
-    s.vmm = kind == WIRE_SPAWN_TRIAL ? NULL : &job->policy->vmms[kind];
+    s.vmm = job->request->style == SPAWN_TRIAL ? NULL : &job->policy->vmms[job->request->kind];
+    if (job->request->style == SPAWN_BY_NAME || job->request->in_cgroup)
+        return -EOPNOTSUPP;
     job->reply->step = SPAWN_STEP_PIPE;
     if (pipe2(ends, O_CLOEXEC))
         return -errno;

@@ -31,12 +31,6 @@ const struct nft_set nft_sets[SETS] = {
     [REFUSED] = {"refused", T_IPV4, NFPROTO_INET, 4, NFT_SET_INTERVAL},
 };
 
-/* RFC 6890's ranges that are not the Internet; multicast and reserved at the end. */
-static const struct policy_cidr refused[] = {
-    {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},  {0xa9fe0000, 16},
-    {0xac100000, 12}, {0xc0000000, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xe0000000, 3},
-};
-
 enum chain { PORT_IN, PORT_LOCAL, RAW, INPUT, OUTPUT, FORWARD, FROM_GUEST, TO_GUEST, MASQUERADE, CHAINS };
 
 static const struct {
@@ -225,7 +219,7 @@ int ruleset_make(uint8_t family) {
             make_set(s);
     }
     if (family == NFPROTO_INET)
-        nft_add_ranges(REFUSED, refused, sizeof(refused) / sizeof(refused[0]));
+        nft_add_ranges(REFUSED, policy_refused, POLICY_REFUSED);
     for (enum chain c = 0; c < CHAINS; c++) {
         if (chains[c].family == family)
             make_chain(c);

@@ -9,25 +9,30 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct policy_who helper_who;
 
 #define REPLY_DEADLINE_MS 5000
 
-/* The closed list of operations, the worker that has each, and the fields it uses. */
+/* The closed list of operations, the worker that has each, and what it uses of a
+ * request: every other field is 0. */
+enum { SLOT = 1, MACHINE = 2 /* style, in_cgroup, memory_mib, vcpus */, CIDRS = 4 /* of the list kinds */ };
 static const struct operation {
     const char *name;
     enum wire_worker worker;
-    int slot; /* it names a slot; else the field is 0 */
+    int uses;
     uint32_t kind_max;
-    int spawn; /* it has memory_mib and vcpus; else they are 0 */
 } operations[] = {
-    [WIRE_NET_UP] = {"net_up", WIRE_NET, 1, 0, 0},
-    [WIRE_NET_DOWN] = {"net_down", WIRE_NET, 1, 0, 0},
-    [WIRE_NET_EGRESS] = {"net_egress", WIRE_NET, 1, WIRE_EGRESS_NAT, 0},
-    [WIRE_NET_LIST] = {"net_list", WIRE_NET, 0, 0, 0},
-    [WIRE_VMM_SPAWN] = {"vmm_spawn", WIRE_VMM, 1, WIRE_SPAWN_TRIAL, 1},
+    [WIRE_NET_UP] = {"net_up", WIRE_NET, SLOT, WIRE_TAP_NAMED},
+    [WIRE_NET_DOWN] = {"net_down", WIRE_NET, SLOT, 0},
+    [WIRE_NET_EGRESS] = {"net_egress", WIRE_NET, SLOT | CIDRS, WIRE_EGRESS_LIST_ADD},
+    [WIRE_NET_LIST] = {"net_list", WIRE_NET, 0, 0},
+    [WIRE_SNAP_UP] = {"snap_up", WIRE_DISK, SLOT, 0},
+    [WIRE_SNAP_DOWN] = {"snap_down", WIRE_DISK, SLOT, 0},
+    [WIRE_SNAP_LIST] = {"snap_list", WIRE_DISK, 0, 0},
+    [WIRE_VMM_SPAWN] = {"vmm_spawn", WIRE_VMM, SLOT | MACHINE, POLICY_VMMS_MAX - 1},
 };
 
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
@@ -36,14 +41,27 @@ const char *worker_operation(uint32_t op) {
     return op < OPERATIONS && operations[op].name ? operations[op].name : "unknown";
 }
 
+static int is_zero(const void *bytes, size_t size) {
+    static const char zeros[sizeof(struct wire_request)];
+    return memcmp(bytes, zeros, size) == 0;
+}
+
+static int fields_ok(const struct wire_request *r, int uses) {
+    uint32_t most = uses & CIDRS && r->kind >= WIRE_EGRESS_LIST ? WIRE_CIDR_MAX : 0;
+    if (r->slot >= (uses & SLOT ? SLOT_MAX : 1) || r->cidr_count > most || !is_zero(r->reserved, sizeof(r->reserved)) ||
+        !is_zero(&r->cidrs[r->cidr_count], (WIRE_CIDR_MAX - r->cidr_count) * sizeof(r->cidrs[0])))
+        return 0;
+    if (uses & MACHINE)
+        return r->style < SPAWN_STYLES && r->in_cgroup <= 1;
+    return r->style == 0 && r->in_cgroup == 0 && r->memory_mib == 0 && r->vcpus == 0;
+}
+
 int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker) {
-    static const uint32_t none[sizeof(r->reserved) / sizeof(r->reserved[0])];
     if (size != sizeof(*r) || r->version != WIRE_VERSION || r->size != sizeof(*r) || r->op < WIRE_NET_UP ||
-        r->op >= OPERATIONS || memcmp(r->reserved, none, sizeof(none)) != 0)
+        r->op >= OPERATIONS)
         return 0;
     const struct operation *op = &operations[r->op];
-    return op->worker == worker && r->slot < (op->slot ? SLOT_MAX : 1) && r->kind <= op->kind_max &&
-           (op->spawn || (r->memory_mib == 0 && r->vcpus == 0)) && fd_count == wire_request_fds(r);
+    return op->worker == worker && r->kind <= op->kind_max && fields_ok(r, op->uses) && fd_count == wire_request_fds(r);
 }
 
 int helper_socket_option(int fd, int name) {
@@ -54,7 +72,8 @@ int helper_socket_option(int fd, int name) {
 
 static void describe(int fd, struct policy_fd *out) {
     struct stat st;
-    if (fstat(fd, &st))
+    struct statfs fs;
+    if (fstat(fd, &st) || fstatfs(fd, &fs))
         _exit(1);
     *out = (struct policy_fd){
         .mode = st.st_mode,
@@ -65,6 +84,11 @@ static void describe(int fd, struct policy_fd *out) {
         .socket_domain = helper_socket_option(fd, SO_DOMAIN),
         .socket_type = helper_socket_option(fd, SO_TYPE),
         .listening = helper_socket_option(fd, SO_ACCEPTCONN) == 1,
+        .magic = (uint32_t) fs.f_type,
+        .size = (uint64_t) st.st_size,
+        .reserved = (uint64_t) st.st_blocks * 512,
+        .dev = st.st_dev,
+        .ino = st.st_ino,
     };
 }
 
@@ -104,13 +128,27 @@ static _Noreturn void end(const struct helper_worker *worker) {
     _exit(0);
 }
 
+/* What the worker asks of itself is decided and recorded as what the caller asks. */
+static void serve_itself(const struct helper_worker *worker, int record) {
+    struct wire_request request;
+    while (worker->notice(&request)) {
+        struct wire_reply reply = {0};
+        struct helper_job job = {.request = &request, .reply = &reply, .reply_fd = -1};
+        handle(worker, record, &job);
+    }
+}
+
 /* Waits for a request; the peer's or the parent's end is this process's end. What
  * the worker put off is done when its time has come. */
 static void wait_request(const struct helper_worker *worker, int sock, int record) {
     for (;;) {
-        struct pollfd wait[] = {{.fd = sock, .events = POLLIN}, {.fd = record}};
-        if (poll(wait, 2, worker->idle ? worker->idle(0) : -1) < 0 && errno != EINTR)
+        struct pollfd wait[] = {{.fd = sock, .events = POLLIN},
+                                {.fd = record},
+                                {.fd = worker->watch ? worker->watch() : -1, .events = POLLIN}};
+        if (poll(wait, 3, worker->idle ? worker->idle(0) : -1) < 0 && errno != EINTR)
             _exit(1);
+        if (wait[2].revents)
+            serve_itself(worker, record);
         if (wait[0].revents & POLLIN)
             return;
         if (wait[0].revents || wait[1].revents)

@@ -48,7 +48,7 @@ static void trial(void) {
     char why[256] = "";
     vmm_args_start(&none);
     int fds[] = {vmm_args_seal(&none, NULL), memfd_create("log", MFD_CLOEXEC), memfd_create("status", MFD_CLOEXEC)};
-    struct wire_request r = {.op = WIRE_VMM_SPAWN, .kind = WIRE_SPAWN_TRIAL};
+    struct wire_request r = {.op = WIRE_VMM_SPAWN, .style = SPAWN_TRIAL};
     int pidfd = ask(WIRE_VMM, &r, fds, &reply);
     check(pidfd >= 0, "trial starts", "verdict %u reason %u error %d step %u", reply.verdict, reply.reason, reply.error,
           reply.step);

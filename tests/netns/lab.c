@@ -50,18 +50,20 @@ void lab_policy(const char *text) {
 }
 
 struct lab_helper lab_start(const char *path, uid_t uid, int group, void (*prepare)(void)) {
-    int net[2], vmm[2], errors[2];
+    int net[2], disk[2], vmm[2], errors[2];
     gid_t gid = LAB_GROUP;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, net) ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, disk) ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, vmm) || pipe2(errors, O_CLOEXEC))
         exit(2);
     pid_t pid = fork();
     if (pid == 0) {
         int from[] = {fcntl(errors[1], F_DUPFD_CLOEXEC, 100), fcntl(net[1], F_DUPFD_CLOEXEC, 100),
-                      fcntl(vmm[1], F_DUPFD_CLOEXEC, 100)};
+                      fcntl(disk[1], F_DUPFD_CLOEXEC, 100), fcntl(vmm[1], F_DUPFD_CLOEXEC, 100)};
         dup2(from[0], 2);
         dup2(from[1], WIRE_FD_FIRST + WIRE_NET);
-        dup2(from[2], WIRE_FD_FIRST + WIRE_VMM);
+        dup2(from[2], WIRE_FD_FIRST + WIRE_DISK);
+        dup2(from[3], WIRE_FD_FIRST + WIRE_VMM);
         if (setgroups(group ? 1 : 0, &gid) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
             _exit(2);
         if (prepare)
@@ -71,13 +73,15 @@ struct lab_helper lab_start(const char *path, uid_t uid, int group, void (*prepa
         _exit(2);
     }
     close(net[1]);
+    close(disk[1]);
     close(vmm[1]);
     close(errors[1]);
-    return (struct lab_helper){.pid = pid, .net = net[0], .vmm = vmm[0], .errors = errors[0]};
+    return (struct lab_helper){.pid = pid, .net = net[0], .disk = disk[0], .vmm = vmm[0], .errors = errors[0]};
 }
 
 void lab_end(struct lab_helper *h) {
     close(h->net);
+    close(h->disk);
     close(h->vmm);
     waitpid(h->pid, NULL, 0);
     close(h->errors);

@@ -15,8 +15,8 @@
 
 struct lab_helper {
     pid_t pid;
-    int net, vmm; /* this side's sockets */
-    int errors;   /* its stderr */
+    int net, disk, vmm; /* this side's sockets */
+    int errors;         /* its stderr */
 };
 
 /* A shell command in the lab; exits the test on failure unless the command ends in "|| :". */

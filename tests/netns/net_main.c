@@ -206,9 +206,9 @@ static void test_malformed(void) {
     unsigned char longer[sizeof(good) + 1] = {0};
     for (size_t i = 0; i < 12; i++)
         r[i] = good;
-    r[0].version = 2, r[1].size = 63, r[2].op = 0, r[3].op = 99, r[4].op = WIRE_VMM_SPAWN, r[5].slot = 1;
-    r[6].kind = 1, r[7].memory_mib = 1, r[8].vcpus = 1, r[9].reserved[7] = 1;
-    r[10].op = WIRE_NET_UP, r[10].slot = SLOT_MAX, r[11].op = WIRE_NET_EGRESS, r[11].kind = 2;
+    r[0].version = 1, r[1].size = 439, r[2].op = 0, r[3].op = 99, r[4].op = WIRE_VMM_SPAWN, r[5].slot = 1;
+    r[6].kind = 1, r[7].memory_mib = 1, r[8].vcpus = 1, r[9].reserved[2] = 1;
+    r[10].op = WIRE_NET_UP, r[10].slot = SLOT_MAX, r[11].op = WIRE_NET_EGRESS, r[11].kind = 4;
     memcpy(longer, &good, sizeof(good));
     check(survives(&good, sizeof(good), -1), "wire: the good request is answered");
     for (int i = 0; i < 12; i++)
@@ -436,12 +436,12 @@ static void test_foreign(void) {
 static void test_privileges(void) {
     struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, NULL);
     (void) slots(&h);
-    check(lab_try("test $(cat /proc/%d/task/%d/children | wc -w) = 2", h.pid, h.pid), "caps: two workers");
+    check(lab_try("test $(cat /proc/%d/task/%d/children | wc -w) = 3", h.pid, h.pid), "caps: three workers");
     check(lab_try("grep -q 'CapPrm:.0000000000000000' /proc/%d/status", h.pid), "caps: the parent has none");
     check(lab_try("for p in $(cat /proc/%d/task/%d/children); do grep Cap /proc/$p/status; done | "
-                  "grep -c -e 'CapPrm:.0000000000001000' -e 'CapPrm:.0000000008200000' | grep -qx 2",
+                  "grep -c -e 'CapPrm:.0000000000001000' -e 'CapPrm:.0000000008200000' | grep -qx 3",
                   h.pid, h.pid),
-          "caps: net has NET_ADMIN, vmm SYS_ADMIN and MKNOD");
+          "caps: net has NET_ADMIN, disk and vmm SYS_ADMIN and MKNOD");
     check(
         lab_try("for p in %d $(cat /proc/%d/task/%d/children); do grep -e CapEff -e CapInh -e CapAmb /proc/$p/status; "
                 "done | grep -v 0000000000000000 && exit 1; exit 0",

@@ -105,7 +105,10 @@ static const struct {
     {"private allow 10.0.0.0/8\nprivate allow 10.1.0.0/16", 2},
     {"private deny 10.0.0.0/8", 1},
     {"vmm q /bin/q /usr /lib", 0},
-    {"vmm q /bin/q", 1},
+    {"vmm q /bin/q", 0},
+    {"vmm q", 1},
+    {"disk-max 1", 0},
+    {"disk-max 0", 1},
     {"vmm q bin/q /usr", 1},
     {"vmm q /bin/../q /usr", 1},
     {"vmm q /bin/q /usr/..", 1},
@@ -265,7 +268,7 @@ Test(policy, spawn) {
     spawn.vcpus = 1;
     spawn.kind = 1;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_NO_VMM, "one vmm line: number 1 is none");
-    spawn.kind = WIRE_SPAWN_TRIAL;
+    spawn.style = SPAWN_TRIAL;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED);
 }
 

@@ -31,7 +31,7 @@ static struct {
     char line[MONITOR_TEXT - sizeof(PREFIX)];
     char last[MONITOR_TEXT - sizeof(PREFIX)];
     char why[MONITOR_TEXT];
-} helper = {.ends = {-1, -1}, .errors = -1};
+} helper = {.ends = {-1, -1, -1}, .errors = -1};
 
 static void close_one(int *fd) {
     if (*fd >= 0)
@@ -63,7 +63,7 @@ static int spawn(int sockets[WIRE_WORKERS], int errors) {
 }
 
 int helper_process_start(void) {
-    int theirs[WIRE_WORKERS] = {-1, -1};
+    int theirs[WIRE_WORKERS] = {-1, -1, -1};
     int errors[2] = {-1, -1};
     int r = 0;
     helper_process_end();

@@ -19,6 +19,7 @@ static struct link {
     int sock; /* -1: ask the monitor */
 } links[WIRE_WORKERS] = {
     [WIRE_NET] = {PTHREAD_MUTEX_INITIALIZER, -1},
+    [WIRE_DISK] = {PTHREAD_MUTEX_INITIALIZER, -1},
     [WIRE_VMM] = {PTHREAD_MUTEX_INITIALIZER, -1},
 };
 
@@ -31,6 +32,9 @@ static const struct {
     [WIRE_NET_DOWN] = {"take down the VM's network", WIRE_NET, 1},
     [WIRE_NET_EGRESS] = {"change what the VM may reach", WIRE_NET, 1},
     [WIRE_NET_LIST] = {"list the account's VM networks", WIRE_NET, 1},
+    [WIRE_SNAP_UP] = {"make a snapshot of the image", WIRE_DISK, 0},
+    [WIRE_SNAP_DOWN] = {"remove the VM's snapshot", WIRE_DISK, 1},
+    [WIRE_SNAP_LIST] = {"list the account's snapshots", WIRE_DISK, 1},
     [WIRE_VMM_SPAWN] = {"start the VMM", WIRE_VMM, 0},
 };
 
@@ -43,6 +47,18 @@ static const char *net_step(uint32_t step) {
         [NET_STEP_UPLINK] = "finding an uplink (is there an IPv4 default route, or the `uplink` of the policy?)",
         [NET_STEP_FORWARD] = "switching on forwarding for bridge and uplink",
         [NET_STEP_LIST] = "reading the interfaces and rules that exist",
+    };
+    return step < sizeof(names) / sizeof(names[0]) && names[step] ? names[step] : "an unknown step";
+}
+
+static const char *snap_step(uint32_t step) {
+    static const char *const names[] = {
+        [SNAP_STEP_DRIVER] = "finding device-mapper (are dm_mod, dm_snapshot and loop loaded?)",
+        [SNAP_STEP_LOOP] = "attaching base and overlay to loop devices",
+        [SNAP_STEP_MAKE] = "making the snapshot (is dm_snapshot loaded?)",
+        [SNAP_STEP_OPEN] = "opening the snapshot",
+        [SNAP_STEP_REMOVE] = "removing the snapshot",
+        [SNAP_STEP_LIST] = "reading the snapshots that exist",
     };
     return step < sizeof(names) / sizeof(names[0]) && names[step] ? names[step] : "an unknown step";
 }
@@ -78,9 +94,10 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
         return err_set(e, error, "cannot %s: %s", what, priv_sentence(reply->reason));
     if (operations[rq->op].worker == WIRE_NET && error == EEXIST && reply->step == NET_STEP_TAP)
         return err_set(e, error, "cannot %s: slot %u is in use by another VM of this account", what, rq->slot);
-    if (operations[rq->op].worker == WIRE_NET)
-        return err_sys(e, error, "cannot %s: banger-helper failed at %s", what, net_step(reply->step));
-    return err_sys(e, error, "cannot %s: banger-helper failed at %s", what, spawn_step(reply->step));
+    static const char *(*const steps[])(uint32_t) = {
+        [WIRE_NET] = net_step, [WIRE_DISK] = snap_step, [WIRE_VMM] = spawn_step};
+    return err_sys(e, error, "cannot %s: banger-helper failed at %s", what,
+                   steps[operations[rq->op].worker](reply->step));
 }
 
 /* 0, or a negative errno where the worker is no more: the socket is closed then. */
@@ -207,12 +224,50 @@ int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *s
     return 0;
 }
 
-int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mib, uint32_t vcpus, const int *fds,
-                   int *pid, struct err *e) {
-    struct wire_request rq = {
-        .op = WIRE_VMM_SPAWN, .op_id = op, .slot = slot, .kind = kind, .memory_mib = memory_mib, .vcpus = vcpus};
+int priv_snap_up(uint64_t op, uint32_t slot, int base, int overlay, struct err *e) {
+    struct wire_request rq = {.op = WIRE_SNAP_UP, .op_id = op, .slot = slot};
+    struct wire_reply reply = {0};
+    const int fds[SNAP_FDS] = {[SNAP_BASE] = base, [SNAP_OVERLAY] = overlay};
+    int fd;
+    int r = call(&rq, fds, &reply, &fd, e);
+    return r ? r : need_fd(fd, &rq, e);
+}
+
+int priv_snap_down(uint64_t op, uint32_t slot, struct err *e) {
+    struct wire_request rq = {.op = WIRE_SNAP_DOWN, .op_id = op, .slot = slot};
     struct wire_reply reply = {0};
     int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    return r;
+}
+
+int priv_snap_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], struct err *e) {
+    struct wire_request rq = {.op = WIRE_SNAP_LIST, .op_id = op};
+    struct wire_reply reply = {0};
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    if (!r)
+        memcpy(slots, reply.slots, sizeof(reply.slots));
+    return r;
+}
+
+int priv_vmm_spawn(uint64_t op, const struct priv_spawn *spawn, int *pid, struct err *e) {
+    struct wire_request rq = {.op = WIRE_VMM_SPAWN,
+                              .op_id = op,
+                              .slot = spawn->slot,
+                              .kind = spawn->kind,
+                              .style = spawn->style,
+                              .in_cgroup = spawn->cgroup >= 0,
+                              .memory_mib = spawn->memory_mib,
+                              .vcpus = spawn->vcpus};
+    struct wire_reply reply = {0};
+    int fds[SPAWN_ROLES] = {0};
+    uint32_t count = wire_request_fds(&rq) - rq.in_cgroup;
+    int fd;
+    memcpy(fds, spawn->fds, count * sizeof(fds[0]));
+    fds[count] = spawn->cgroup;
     int r = call(&rq, fds, &reply, &fd, e);
     if (r)
         return r;

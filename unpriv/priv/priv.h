@@ -18,11 +18,25 @@ int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct er
 /* Slots of this account that have something in the kernel. */
 int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e);
 
-/* Starts the policy's VMM number `kind` in the jail. `fds` has SPAWN_FDS entries
- * (SPAWN_TRIAL_FDS for WIRE_SPAWN_TRIAL); they stay the caller's. Returns a pidfd
- * (the caller's) and the pid, or a negative errno. */
-int priv_vmm_spawn(uint64_t op, uint32_t slot, uint32_t kind, uint32_t memory_mib, uint32_t vcpus, const int *fds,
-                   int *pid, struct err *e);
+/* A dm-snapshot of `base` with the VM's changes in `overlay` (enum wire_snap_fd); both
+ * stay the caller's. Returns the block device's descriptor (the caller's): the snapshot
+ * is there for as long as somebody has it open. */
+int priv_snap_up(uint64_t op, uint32_t slot, int base, int overlay, struct err *e);
+int priv_snap_down(uint64_t op, uint32_t slot, struct err *e);
+/* Slots of this account that have a snapshot. */
+int priv_snap_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], struct err *e);
+
+/* What VMM_SPAWN starts. */
+struct priv_spawn {
+    uint32_t slot;
+    uint32_t kind; /* number of the policy's vmm line */
+    enum wire_style style;
+    uint32_t memory_mib, vcpus;
+    const int *fds; /* as many as the style takes (enum wire_spawn_fd); they stay the caller's */
+    int cgroup;     /* folder to start it in, -1 for none */
+};
+/* Starts a VMM in the jail. Returns a pidfd (the caller's) and the pid, or a negative errno. */
+int priv_vmm_spawn(uint64_t op, const struct priv_spawn *spawn, int *pid, struct err *e);
 
 /* One sentence for people (enum policy_reason): what is refused and which line of the policy to change. */
 const char *priv_sentence(uint32_t reason);

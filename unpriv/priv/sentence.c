@@ -30,6 +30,11 @@ static const char *const sentences[POLICY_REASONS] = {
     [POLICY_DESCRIPTOR] =
         "a descriptor is not of the kind the operation takes: bangerd and banger-helper are of different "
         "versions, install both again",
+    [POLICY_CIDR] = "the range is one that guests never reach (private, loopback, link-local, multicast), or has "
+                    "host bits set: an administrator can open a private one by `private allow` in " BANGER_POLICY,
+    [POLICY_OVERLAY] =
+        "the snapshot's overlay could become full: it must be reserved (fallocate) beforehand, on ext4, xfs or tmpfs",
+    [POLICY_DISK] = "a disk is larger than the policy allows: make it smaller, or raise `disk-max` in " BANGER_POLICY,
 };
 
 const char *priv_sentence(uint32_t reason) {

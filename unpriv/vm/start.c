@@ -156,7 +156,13 @@ static int make_arguments(struct starting *s, struct err *e) {
 static int spawn(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     int pid = 0;
-    int pidfd = priv_vmm_spawn(s->rpc->op, r->slot, vmm_qemu.policy_kind, r->memory_mib, r->vcpus, s->fds, &pid, e);
+    const struct priv_spawn what = {.slot = r->slot,
+                                    .kind = vmm_qemu.policy_kind,
+                                    .memory_mib = r->memory_mib,
+                                    .vcpus = r->vcpus,
+                                    .fds = s->fds,
+                                    .cgroup = -1};
+    int pidfd = priv_vmm_spawn(s->rpc->op, &what, &pid, e);
     if (pidfd < 0)
         return pidfd;
     r->pid = pid;

@@ -50,7 +50,8 @@ static int try_kvm(uint64_t op, char why[256], struct err *e) {
         return err_sys(e, errno, "cannot lock a file for the KVM trial");
     int pid;
     const int fds[] = {[SPAWN_ARGS] = args, [SPAWN_LOG] = log, [SPAWN_STATUS] = status};
-    cleanup_fd int pidfd = priv_vmm_spawn(op, 0, WIRE_SPAWN_TRIAL, 0, 0, fds, &pid, e);
+    const struct priv_spawn trial = {.style = SPAWN_TRIAL, .fds = fds, .cgroup = -1};
+    cleanup_fd int pidfd = priv_vmm_spawn(op, &trial, &pid, e);
     if (pidfd < 0)
         return pidfd;
     int r = io_wait(pidfd, POLLIN, TRIAL_WAIT_MS);
