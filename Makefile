@@ -2,7 +2,8 @@
 #
 ## build       everything into build/
 ## install     as root: programs, helper's capabilities, group banger, default policy
-## uninstall   as root: removes what install wrote, keeps the accounts' data
+## uninstall   as root: ends VMs, removes what install wrote, keeps the accounts' data
+## deb         build/banger_VERSION_amd64.deb
 ## quickstart  packages, build, install, image, kernel, and the first guest
 ## check       packages the tests need, then every test that fits CI
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
@@ -54,7 +55,7 @@ CLI_LIB    := -lcjson -l:libarchive.a
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: all build help install uninstall quickstart check lint fuzz bench clean deps test-deps
+.PHONY: all build help install uninstall deb quickstart check lint fuzz bench clean deps test-deps
 all: build
 build: $(addprefix $(BUILD)/,$(PROGRAMS))
 
@@ -87,13 +88,18 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/commit.h
 # --- set-up and install -------------------------------------------------------
 export PREFIX DESTDIR BUILD POLICY
 deps:
-	@.make/deps.sh build run
+	@.make/deps.sh build run recommend
 test-deps:
-	@.make/deps.sh build run test
+	@.make/deps.sh build run recommend test
 install: build
 	@.make/install.sh install
 uninstall:
 	@.make/install.sh uninstall
+# Paths are compiled in, so the package has a build of its own.
+deb:
+	@.make/deps.sh build deb
+	@$(MAKE) --no-print-directory -s BUILD=build/deb-build PREFIX=/usr DESTDIR= build
+	@.make/deb/build.sh build/deb-build $(VERSION) build/banger_$(VERSION)_amd64.deb
 quickstart:
 	@MAKE="$(MAKE)" .make/quickstart.sh
 help:

@@ -1,90 +1,121 @@
 #!/bin/sh
 # Installs build/ into $DESTDIR$PREFIX. Usage: install.sh install|uninstall
-# Environment: PREFIX DESTDIR BUILD POLICY. With DESTDIR (packaging) the group,
-# the capabilities and the policy are left to the package's own scripts.
+# Environment: PREFIX DESTDIR BUILD POLICY. With DESTDIR (packaging) the group, the
+# capabilities, the policy and the log folder are left to the package's own scripts.
 set -eu
 : "${PREFIX:=/usr/local}" "${DESTDIR:=}" "${BUILD:=build}" "${POLICY:=/etc/banger/policy.conf}"
-bin=$DESTDIR$PREFIX/bin
-libexec=$DESTDIR$PREFIX/libexec/banger
-data=$DESTDIR$PREFIX/share/banger
+cd "$(dirname "$0")/.."
+. .make/setup.sh
+[ -n "$DESTDIR" ] || [ "$(id -u)" -eq 0 ] || {
+    echo "make $1 sets file capabilities and the group of the helper, so it runs as root; nothing else of banger does" >&2
+    exit 1
+}
+own=$([ "$(id -u)" -ne 0 ] || echo -o root -g root)
 
-need_root() {
-    [ -n "$DESTDIR" ] || [ "$(id -u)" -eq 0 ] || {
-        echo "make $1 sets file capabilities and the group of the helper, so it runs as root; nothing else of banger does" >&2
-        exit 1
-    }
+# put MODE FILE... FOLDER, and folders DIR...: root's whatever the folder they are in says.
+put() {
+    mode=$1
+    shift
+    # shellcheck disable=SC2086
+    install $own -m "$mode" "$@"
+}
+folders() {
+    put 0755 -d "$@"
+}
+# fill TEMPLATE TARGET: with this installation's paths.
+fill() {
+    sed -e "s|@BINDIR@|$bin|g" -e "s|@LIBEXECDIR@|$libexec|g" "$1" >"$2.new"
+    chmod 0644 "$2.new"
+    mv "$2.new" "$2"
 }
 
-# The helper's owner, mode and capabilities: root:banger 0750, permitted only.
-helper_rights() {
-    getent group banger >/dev/null || groupadd --system banger
-    chown root:banger "$libexec/banger-helper"
-    chmod 0750 "$libexec/banger-helper"
-    setcap cap_net_admin,cap_sys_admin,cap_mknod=p "$libexec/banger-helper"
+# Under another name first: a running helper keeps its own file, and what cannot be
+# right here is found before anything is replaced.
+install_helper() {
+    put 0700 "$BUILD/banger-helper" "$DESTDIR$helper.new"
+    if [ -z "$DESTDIR" ]; then
+        check_file_system "$helper.new"
+        setup_group
+        setup_helper "$helper.new"
+    fi
+    mv -f "$DESTDIR$helper.new" "$DESTDIR$helper"
 }
 
-default_policy() {
-    [ -e "$POLICY" ] && return
-    install -d -m 0755 "$(dirname "$POLICY")"
-    sed "s/@GID@/$(getent group banger | cut -d: -f3)/" policy/policy.conf.in >"$POLICY.new"
-    chmod 0644 "$POLICY.new"
-    mv "$POLICY.new" "$POLICY"
+install_files() {
+    folders "$DESTDIR$bin" "$DESTDIR$libexec" "$DESTDIR$data"
+    install_helper
+    put 0755 "$BUILD/banger" "$BUILD/bangerd" "$DESTDIR$bin/"
+    put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-agent" "$DESTDIR$libexec/"
+    put 0644 policy/policy.conf.in "$DESTDIR$data/"
+    rm -rf "$DESTDIR$data/images"
+    cp -R guest/images "$DESTDIR$data/images"
+    chmod -R u=rwX,go=rX "$DESTDIR$data/images"
+    for page in docs/*.[1-8]; do
+        [ -e "$page" ] || continue
+        folders "$DESTDIR$PREFIX/share/man/man${page##*.}"
+        put 0644 "$page" "$DESTDIR$PREFIX/share/man/man${page##*.}/"
+    done
+    if [ -e policy/bangerd.service.in ]; then
+        folders "$DESTDIR$PREFIX/lib/systemd/user"
+        fill policy/bangerd.service.in "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service"
+    fi
+    if [ -e policy/apparmor.in ] && { [ -n "$DESTDIR" ] || [ -d /etc/apparmor.d ]; }; then
+        folders "$DESTDIR/etc/apparmor.d"
+        fill policy/apparmor.in "$DESTDIR$profile"
+    fi
+}
+
+remove_files() {
+    rm -f "$DESTDIR$bin/banger" "$DESTDIR$bin/bangerd" "$DESTDIR$profile" \
+        "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" \
+        "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5"
+    rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
+}
+
+# Nothing stays of an installation that did not come to its end, but what was there before.
+undo() {
+    status=$?
+    [ $status -eq 0 ] && return
+    rm -f "$DESTDIR$helper.new"
+    [ -n "$was_there" ] || remove_files
+    [ -n "$had_group" ] || ! getent group banger >/dev/null || groupdel banger
+    # shellcheck disable=SC2086
+    [ -z "$made" ] || rmdir $made 2>/dev/null || true
+    say "nothing was installed"
 }
 
 do_install() {
-    install -d -m 0755 "$bin" "$libexec" "$data"
-    install -m 0755 "$BUILD/banger" "$BUILD/bangerd" "$bin/"
-    install -m 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-agent" "$libexec/"
-    # In place under another name first: a running helper keeps its own file.
-    install -m 0700 "$BUILD/banger-helper" "$libexec/banger-helper.new"
-    mv -f "$libexec/banger-helper.new" "$libexec/banger-helper"
-    rm -rf "$data/images"
-    cp -R guest/images "$data/images"
-    chmod -R u=rwX,go=rX "$data/images"
-    [ -n "$DESTDIR" ] && return
-    helper_rights
-    default_policy
-}
-
-# Daemons end by SIGTERM, which leaves VMs alone; a VM ends with `banger vm stop` before.
-stop_daemons() {
-    for exe in /proc/[0-9]*/exe; do
-        case $(readlink "$exe" 2>/dev/null) in
-        "$bin/bangerd"*)
-            pid=${exe#/proc/}
-            kill "${pid%/exe}" 2>/dev/null || true
-            ;;
-        esac
-    done
-}
-
-# Bridges, taps and rules of every account, by the names that only banger gives.
-remove_network() {
-    if command -v ip >/dev/null; then
-        for link in $(ip -o link | grep -oE '\b(bgr[0-9a-f]{8}|bt[0-9a-f]{11})\b' | sort -u); do
-            ip link delete "$link" 2>/dev/null || true
+    was_there=$(find "$DESTDIR$bin/banger" "$DESTDIR$libexec" -maxdepth 0 2>/dev/null || true)
+    had_group=$(getent group banger || true)
+    made=
+    for folder in "$DESTDIR$libexec" "$DESTDIR$data" "$DESTDIR$bin"; do
+        missing=
+        while [ ! -e "$folder" ]; do
+            missing="$missing $folder"
+            folder=${folder%/*}
         done
-    fi
-    if command -v nft >/dev/null; then
-        nft delete table inet banger 2>/dev/null || true
-        nft delete table bridge banger 2>/dev/null || true
-    fi
+        made="$missing $made"
+    done
+    trap undo EXIT
+    install_files
+    [ -n "$DESTDIR" ] && return
+    setup_policy
+    setup_logs
+    setup_apparmor
+    setup_check
 }
 
-# Removes what install wrote. Keeps each account's data, and says where it is.
+# Removes what install wrote and made. Keeps each account's data, and the records.
 do_uninstall() {
     if [ -z "$DESTDIR" ]; then
-        stop_daemons
-        remove_network
+        take_down
+        forget_policy_and_group
     fi
-    rm -f "$bin/banger" "$bin/bangerd"
-    rm -rf "$libexec" "$data"
+    remove_files
     [ -n "$DESTDIR" ] && return
-    rm -f "$POLICY"
-    rmdir "$(dirname "$POLICY")" 2>/dev/null || true
-    ! getent group banger >/dev/null || groupdel banger
+    rmdir "$logs" 2>/dev/null || true
     echo "kept: each account's images, VMs and settings, in ~/.local/state/banger, ~/.config/banger and ~/.cache/banger"
+    [ ! -d "$logs" ] || echo "kept: the records of what the helper did, in $logs"
 }
 
-need_root "$1"
 "do_$1"

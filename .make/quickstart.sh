@@ -77,7 +77,7 @@ job() {
 }
 
 if [ "$(id -u)" -eq 0 ]; then
-    stage packages .make/deps.sh build run
+    stage packages .make/deps.sh build run recommend
     stage build "$MAKE" -s build
     stage install install_if_new
     stage account account

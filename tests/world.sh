@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs a command as root in a world of its own: private mount, pid, network and ipc
 # namespaces, /etc and /usr/local overlaid (accounts, policy and the installed
-# banger are this world's alone), empty /run, /home and /dev/shm. Nothing it does
+# banger are this world's alone), empty /run, /home, /var/log and /dev/shm. Nothing it does
 # is seen outside, and it is gone with its last process.
 #
 #   tests/world.sh COMMAND [ARG...]
@@ -35,6 +35,8 @@ overlay() {
     mkdir -p "$WORLD/up$1" "$WORLD/work$1"
     mount -t overlay -o "lowerdir=$1,upperdir=$WORLD/up$1,workdir=$WORLD/work$1" overlay "$1"
 }
+mkdir "$WORLD/log"
+mount --bind "$WORLD/log" /var/log
 overlay /etc
 overlay /usr/local
 mkdir "$WORLD/home"
