@@ -61,6 +61,7 @@ int err_sys(struct err *e, int code, const char *fmt, ...) {
     if (e) {
         size_t used = strlen(e->text);
         (void) snprintf(e->text + used, sizeof(e->text) - used, ": %s", strerror(code));
+        text_sanitize(e->text); /* the end may have been cut within a character */
     }
     return r;
 }
@@ -76,5 +77,6 @@ int err_prefix(struct err *e, const char *fmt, ...) {
     va_end(args);
     size_t used = strlen(e->text);
     (void) snprintf(e->text + used, sizeof(e->text) - used, ": %s", before);
+    text_sanitize(e->text);
     return r;
 }

@@ -71,7 +71,7 @@ ssize_t fdpass_recv(int sock, void *data, size_t size, int *fds, size_t max, siz
         .msg_iov = &iov,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
-        .msg_controllen = sizeof(control.bytes),
+        .msg_controllen = CMSG_LEN(sizeof(int) * (FDPASS_MAX + 1)), /* its padding would take one more */
     };
     *count = 0;
     ssize_t n;
