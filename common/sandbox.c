@@ -7,6 +7,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,18 +18,28 @@
 #define X32_BIT    0x40000000u
 
 /* struct seccomp_data's arguments are 64-bit; the kernel hands socket() an int,
- * so its low half is what counts (seccomp(2)). */
-static size_t unix_rule(struct sock_filter *f) {
-    struct sock_filter rule[] = {
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    };
-    for (size_t i = 0; i < sizeof(rule) / sizeof(rule[0]); i++)
-        f[i] = rule[i];
-    return sizeof(rule) / sizeof(rule[0]);
+ * so its low half is what counts (seccomp(2)). Leaves the call's number loaded. */
+static const struct sock_filter no_unix[] = {
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+};
+static const struct sock_filter unix_streams[] = {
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 3),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(__u32) (SOCK_CLOEXEC | SOCK_NONBLOCK)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+};
+
+static size_t add_rule(struct sock_filter *f, const struct sock_filter *rule, size_t size) {
+    (void) memcpy(f, rule, size);
+    return size / sizeof(*rule);
 }
 
 int sandbox_seccomp(const struct sandbox_calls *calls) {
@@ -43,7 +54,9 @@ int sandbox_seccomp(const struct sandbox_calls *calls) {
     f[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_BIT, 0, 1);
     f[n++] = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     if (calls->deny_unix)
-        n += unix_rule(f + n);
+        n += add_rule(f + n, no_unix, sizeof(no_unix));
+    if (calls->unix_streams)
+        n += add_rule(f + n, unix_streams, sizeof(unix_streams));
     for (size_t i = 0; i < calls->count; i++) {
         __u8 to_allow = (__u8) (calls->count - i);
         f[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (__u32) calls->allowed[i], to_allow, 0);

@@ -1,18 +1,23 @@
 /* The system calls a VMM may make. The helper's vmm worker has them in its own
  * list (a filter is inherited), banger-jail installs exactly these for the VMM.
+ * Everything else fails with EPERM rather than kills: VMMs probe (io_uring,
+ * memfd_create, set_mempolicy) and go on without, and have lists of their own.
  *
- * Found by strace of QEMU 7.2 with two virtual CPUs under emulation: start, disk
- * and network load, both sockets, stop and cont, power button; and of its start
- * with KVM. Near relatives that other builds of libc and QEMU use for the same
- * things are in. Everything else fails with EPERM rather than kills: QEMU probes
- * (io_uring, memfd_create, set_mempolicy) and goes on without; QEMU's own -sandbox
- * then kills for the sets it knows.
- *
+ * VMM_CALLS, every VMM's and all of QEMU's: found by strace of QEMU 7.2 with two virtual
+ * CPUs under emulation: start, disk and network load, both sockets, stop and cont, power
+ * button; and of its start with KVM. Near relatives that other builds of libc and QEMU
+ * use for the same things are in. QEMU's own -sandbox then kills for the sets it knows.
  * Left out on purpose: socket, bind and connect (every socket is handed over),
  * fork, kill, ptrace, io_uring, and all that changes names in a folder. execve is
  * in for the start itself; Landlock leaves it nothing else to execute, and QEMU's
  * spawn=deny removes it. clone cannot tell threads by its list entry: spawn=deny
- * does. */
+ * does.
+ *
+ * VMM_NAMED_CALLS, in addition those of a VMM that opens by name: Firecracker makes its
+ * API's and vsock's sockets itself and is in the host's network namespace, so socket is
+ * for stream sockets of AF_UNIX only (sandbox.h, unix_streams). The others are what its
+ * own lists have (resources/seccomp in its source) and QEMU's has not, but io_uring and
+ * userfaultfd. connect is not among them: see banger-jail's confine.c. */
 #ifndef BANGER_COMMON_VMMCALLS_H
 #define BANGER_COMMON_VMMCALLS_H
 
@@ -45,6 +50,8 @@
     /* who and where */ \
     SYS_getpid, SYS_getppid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, \
     SYS_getrlimit, SYS_prlimit64, SYS_getrandom
+#define VMM_NAMED_CALLS \
+    SYS_socket, SYS_bind, SYS_memfd_create, SYS_ftruncate, SYS_msync, SYS_mincore, SYS_unlink
 /* clang-format on */
 
 #endif

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define JAIL_BINARY   "/banger-jail"
-#define PLACES_MAX    (POLICY_FOLDERS_MAX + 5)
+#define PLACES_MAX    (POLICY_FOLDERS_MAX + 11)
 #define HIGH_FD       32 /* beyond every number a jail uses */
 #define REPORT_FD     SPAWN_FD_NUMBER(SPAWN_FDS)
 #define SPAWN_WAIT_MS 10000
@@ -35,17 +35,19 @@
 #define HEADROOM_MIB 1536u
 #define VCPU_MIB     16u
 #define MIB          (1ull << 20)
+#define FILES_MAX    1024 /* Firecracker has a descriptor a vsock connection */
 
 struct report {
     uint32_t step; /* 0: about to execute */
     int32_t error;
 };
 
-/* What is mounted in the jail's root. */
+/* What is in the jail's root. */
 struct place {
     const char *path; /* absolute, in the jail */
-    int tree;         /* detached clone */
-    int is_file;
+    int tree;         /* detached clone of what is mounted there; -1: a node */
+    mode_t mode;      /* of what is made there */
+    dev_t device;
 };
 struct spawn {
     const struct wire_request *request;
@@ -74,9 +76,13 @@ static int must(const struct spawn *s, uint32_t step, long result) {
     return (int) result;
 }
 
+static void add_place(struct spawn *s, const char *path, int tree, mode_t mode, dev_t device) {
+    s->places[s->place_count++] = (struct place){path, tree, mode, device};
+}
+
 /* Clones a folder or file of the host, with `attributes` of mount_setattr(2). A
- * relative `path` is the empty one: `fd` itself. */
-static void add_place(struct spawn *s, int fd, const char *from, const char *path, uint64_t attributes) {
+ * relative `from` is the empty one: `fd` itself. */
+static void add_tree(struct spawn *s, int fd, const char *from, const char *path, uint64_t attributes) {
     uint32_t step = SPAWN_STEP_TREE | (uint32_t) s->place_count << 8;
     struct mount_attr attr = {.attr_set = attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
     struct stat st;
@@ -84,7 +90,7 @@ static void add_place(struct spawn *s, int fd, const char *from, const char *pat
     int tree = must(s, step, open_tree(fd, from, flags));
     must(s, step, mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
     must(s, step, fstat(tree, &st));
-    s->places[s->place_count++] = (struct place){.path = path, .tree = tree, .is_file = !S_ISDIR(st.st_mode)};
+    add_place(s, path, tree, S_ISDIR(st.st_mode) ? S_IFDIR | 0700 : S_IFREG | 0600, 0);
 }
 
 static int is_within(const char *path, const char *folder) {
@@ -92,28 +98,49 @@ static int is_within(const char *path, const char *folder) {
     return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-/* Before any namespace is left. */
-static void clone_places(struct spawn *s) {
-    add_place(s, jail_binary, "", JAIL_BINARY, MOUNT_ATTR_RDONLY);
+/* A descriptor that may be written is the authority for a file's mount as for a block
+ * device's node; the mount keeps what the VMM may do to the file, its owner and mode. */
+static void add_disk(struct spawn *s, enum wire_spawn_fd role, const char *path) {
+    struct stat st;
+    must(s, SPAWN_STEP_TREE, fstat(s->fds[role], &st));
+    if (S_ISBLK(st.st_mode))
+        add_place(s, path, -1, S_IFBLK | 0600, st.st_rdev);
+    else
+        add_tree(s, s->fds[role], "", path, MOUNT_ATTR_NOEXEC);
+}
+
+/* Before any namespace is left. The nodes are the account's own: nobody needs to be in
+ * group kvm. */
+static void choose_places(struct spawn *s) {
+    add_tree(s, jail_binary, "", JAIL_BINARY, MOUNT_ATTR_RDONLY);
+    add_place(s, "/dev/null", -1, S_IFCHR | 0600, makedev(1, 3));
+    add_place(s, "/dev/urandom", -1, S_IFCHR | 0600, makedev(1, 9));
+    add_place(s, "/dev/kvm", -1, S_IFCHR | 0600, makedev(10, 232));
     if (!s->vmm)
         return;
     int found = 0;
     for (uint32_t i = 0; i < s->vmm->folder_count; i++) {
-        add_place(s, AT_FDCWD, s->vmm->folders[i], s->vmm->folders[i], MOUNT_ATTR_RDONLY);
+        add_tree(s, AT_FDCWD, s->vmm->folders[i], s->vmm->folders[i], MOUNT_ATTR_RDONLY);
         found |= is_within(s->vmm->binary, s->vmm->folders[i]);
     }
     if (!found)
-        add_place(s, AT_FDCWD, s->vmm->binary, s->vmm->binary, MOUNT_ATTR_RDONLY);
-    add_place(s, s->fds[SPAWN_JAIL], "", "/vm", MOUNT_ATTR_NOEXEC);
-    add_place(s, s->fds[SPAWN_KERNEL], "", "/kernel", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
-    add_place(s, s->fds[SPAWN_INITRD], "", "/initrd", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+        add_tree(s, AT_FDCWD, s->vmm->binary, s->vmm->binary, MOUNT_ATTR_RDONLY);
+    add_tree(s, s->fds[SPAWN_JAIL], "", "/vm", MOUNT_ATTR_NOEXEC);
+    add_tree(s, s->fds[SPAWN_KERNEL], "", "/kernel", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+    add_tree(s, s->fds[SPAWN_INITRD], "", "/initrd", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+    if (s->request->style != SPAWN_BY_NAME)
+        return;
+    add_place(s, "/dev/net/tun", -1, S_IFCHR | 0600, makedev(10, 200));
+    add_disk(s, SPAWN_ROOT, "/root.ext4");
+    add_disk(s, SPAWN_WORK, "/work.ext4");
 }
 
 /* A tmpfs as the current folder, mounted in the child's own namespace. Not nodev:
  * the jail's device nodes are in it. */
 static int make_root(const struct spawn *s) {
     struct mount_attr private = {.propagation = MS_PRIVATE};
-    must(s, SPAWN_STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET));
+    int net = s->request->style == SPAWN_BY_NAME ? 0 : CLONE_NEWNET; /* a tap is opened where it is */
+    must(s, SPAWN_STEP_NAMESPACE, unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | net));
     must(s, SPAWN_STEP_NAMESPACE, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
     must(s, SPAWN_STEP_NAMESPACE, sethostname("vm", 2)); /* the host's name is none of its business */
     int fs = must(s, SPAWN_STEP_ROOT, fsopen("tmpfs", FSOPEN_CLOEXEC));
@@ -127,51 +154,40 @@ static int make_root(const struct spawn *s) {
     return root;
 }
 
-/* Makes the folders on the way to the absolute `path`, and the target, below the
- * current folder. */
-static void make_target(const struct spawn *s, uint32_t step, const char *path, int is_file) {
+/* Makes the folders on the way to a place, and its target, below the current folder. */
+static void make_target(const struct spawn *s, uint32_t step, const struct place *place) {
     char at[POLICY_PATH_SIZE];
-    size_t length = strlen(path);
+    size_t length = strlen(place->path);
     if (length < 2 || length >= sizeof(at)) {
         errno = ENAMETOOLONG;
         must(s, step, -1);
     }
     for (size_t i = 1; i <= length; i++) {
-        at[i - 1] = path[i];
-        if (path[i] != '/' && path[i] != '\0')
+        at[i - 1] = place->path[i];
+        if (place->path[i] != '/' && place->path[i] != '\0')
             continue;
         at[i - 1] = '\0';
-        int last = path[i] == '\0';
-        int made = last && is_file ? mknod(at, S_IFREG | 0600, 0) : mkdir(at, 0700);
+        int is_folder = place->path[i] == '/' || S_ISDIR(place->mode);
+        int made = is_folder ? mkdir(at, 0700) : mknod(at, place->mode, place->device);
         must(s, step, made < 0 && errno != EEXIST ? -1 : 0);
         at[i - 1] = '/';
     }
 }
 
-static void mount_places(const struct spawn *s) {
+static void make_places(const struct spawn *s) {
     for (size_t i = 0; i < s->place_count; i++) {
         const struct place *place = &s->places[i];
-        uint32_t step = SPAWN_STEP_MOUNT | (uint32_t) i << 8;
-        make_target(s, step, place->path, place->is_file);
-        must(s, step, move_mount(place->tree, "", AT_FDCWD, place->path + 1, MOVE_MOUNT_F_EMPTY_PATH));
+        uint32_t step = (place->tree < 0 ? SPAWN_STEP_NODE : SPAWN_STEP_MOUNT) | (uint32_t) i << 8;
+        cap_raise(place->tree < 0 ? CAP_MKNOD : CAP_SYS_ADMIN);
+        make_target(s, step, place);
+        if (place->tree >= 0)
+            must(s, step, move_mount(place->tree, "", AT_FDCWD, place->path + 1, MOVE_MOUNT_F_EMPTY_PATH));
     }
     /* Where /usr is merged these are links; a policy that lists one of them has made it a folder. */
     static const char *const merged[][2] = {
         {"usr/lib", "lib"}, {"usr/lib64", "lib64"}, {"usr/bin", "bin"}, {"usr/sbin", "sbin"}};
     for (size_t i = 0; s->vmm && i < 4; i++)
         must(s, SPAWN_STEP_MOUNT, symlink(merged[i][0], merged[i][1]) < 0 && errno != EEXIST ? -1 : 0);
-}
-
-/* The account's own nodes: nobody needs to be in group kvm. */
-static void make_nodes(const struct spawn *s) {
-    static const struct {
-        const char *path;
-        unsigned major, minor;
-    } nodes[] = {{"dev/null", 1, 3}, {"dev/urandom", 1, 9}, {"dev/kvm", 10, 232}};
-    must(s, SPAWN_STEP_NODE, mkdir("dev", 0700));
-    cap_raise(CAP_MKNOD);
-    for (size_t i = 0; i < 3; i++)
-        must(s, SPAWN_STEP_NODE, mknod(nodes[i].path, S_IFCHR | 0600, makedev(nodes[i].major, nodes[i].minor)));
 }
 
 static void enter_root(const struct spawn *s, int root) {
@@ -186,9 +202,7 @@ static void enter_root(const struct spawn *s, int root) {
 
 /* Which descriptors banger-jail gets; the others of a request were mounted. */
 static int is_passed(const struct spawn *s, int role) {
-    if (!s->vmm)
-        return role < SPAWN_TRIAL_FDS;
-    return role != SPAWN_JAIL && role != SPAWN_KERNEL && role != SPAWN_INITRD;
+    return role < (s->vmm ? SPAWN_JAIL : SPAWN_TRIAL_FDS) || (s->request->style == SPAWN_BY_FD && role >= SPAWN_ROOT);
 }
 
 /* 0, 1, 2: /dev/null; the passed ones at their numbers; REPORT_FD; nothing else. */
@@ -219,7 +233,7 @@ static void limit(const struct spawn *s, int resource, uint64_t value) {
 
 static void set_limits(const struct spawn *s) {
     uint64_t vcpus = s->request->vcpus;
-    limit(s, RLIMIT_NOFILE, 256 + 4 * vcpus);
+    limit(s, RLIMIT_NOFILE, FILES_MAX);
     limit(s, RLIMIT_CORE, 0);
     limit(s, RLIMIT_MEMLOCK, 0);
     limit(s, RLIMIT_STACK, 8 * MIB);
@@ -230,21 +244,19 @@ static void set_limits(const struct spawn *s) {
 static _Noreturn void child(struct spawn *s) {
     (void) umask(077);
     (void) setsid();
-    clone_places(s);
+    choose_places(s);
     int root = make_root(s);
-    mount_places(s);
-    make_nodes(s);
+    make_places(s);
     enter_root(s, root);
     set_limits(s); /* before: the worker's own soft limits are for the worker */
     place_fds(s);
     must(s, SPAWN_STEP_LIMIT, helper_reset_signals());
     must(s, SPAWN_STEP_LIMIT, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     cap_limit(0);
-    static char name[] = "banger-jail", trial[] = "trial";
-    static char binary[POLICY_PATH_SIZE];
-    if (s->vmm)
-        (void) memcpy(binary, s->vmm->binary, sizeof(binary));
-    char *argv[] = {name, s->vmm ? binary : trial, NULL}, *environment[] = {NULL};
+    static const char *const words[SPAWN_STYLES] = {"fd", "name", "trial"};
+    char *argv[] = {(char *) "banger-jail", (char *) words[s->request->style], s->vmm ? (char *) s->vmm->binary : NULL,
+                    NULL};
+    char *environment[] = {NULL};
     tell(s, 0, 0);
     (void) execve(JAIL_BINARY, argv, environment);
     must(s, SPAWN_STEP_EXEC, -1);
@@ -277,14 +289,19 @@ int jail_answer_spawn(struct helper_job *job) {
     int ends[2], pidfd = -1;
     s = (struct spawn){.request = job->request, .fds = job->fds};
     s.vmm = job->request->style == SPAWN_TRIAL ? NULL : &job->policy->vmms[job->request->kind];
-    if (job->request->style == SPAWN_BY_NAME || job->request->in_cgroup)
-        return -EOPNOTSUPP;
     job->reply->step = SPAWN_STEP_PIPE;
     if (pipe2(ends, O_CLOEXEC))
         return -errno;
     s.report = ends[1];
     struct clone_args clone = {
         .flags = CLONE_PIDFD | CLONE_NEWPID, .pidfd = (uintptr_t) &pidfd, .exit_signal = SIGCHLD};
+    /* Who may put a process there the kernel decides by who may write cgroup.procs of the
+     * folder and of its nearest common ancestor with this process's own: no capability
+     * but DAC_OVERRIDE, which the helper never has, makes a difference. */
+    if (job->request->in_cgroup) {
+        clone.flags |= CLONE_INTO_CGROUP;
+        clone.cgroup = (unsigned) job->fds[wire_request_fds(job->request) - 1];
+    }
     cap_raise(CAP_SYS_ADMIN); /* the child begins with it */
     long pid = syscall(SYS_clone3, &clone, sizeof(clone));
     if (pid == 0)
@@ -308,17 +325,20 @@ int jail_answer_spawn(struct helper_job *job) {
     return 0;
 }
 
-/* Inherited by the VMM, so it has the VMM's calls, and on top what only this worker
- * and its child need. */
+/* A filter is inherited: here is what banger-jail's two kinds of VMM may call, what only
+ * banger-jail calls, and what only this worker and its child do (by strace: worker.c's
+ * loop, spawns of each style, banger-jail with VMMs and with the trial). */
 /* clang-format off */
 static const int list[] = {
-    VMM_CALLS, SYS_recvmsg, SYS_sendmsg, SYS_poll, SYS_getsockopt, SYS_capget, SYS_capset, SYS_pipe2,
-    SYS_pidfd_send_signal, SYS_open_tree, SYS_mount_setattr, SYS_unshare, SYS_sethostname, SYS_fsopen,
-    SYS_fsconfig, SYS_fsmount, SYS_move_mount, SYS_mkdir, SYS_mknod, SYS_mknodat, SYS_mkdirat, SYS_symlink,
-    SYS_symlinkat, SYS_pivot_root, SYS_umount2, SYS_chdir, SYS_fchdir, SYS_umask, SYS_setsid, SYS_close_range,
-    SYS_dup2, SYS_dup3, SYS_getrlimit, SYS_setrlimit, SYS_prlimit64, SYS_landlock_create_ruleset,
-    SYS_landlock_add_rule, SYS_landlock_restrict_self, SYS_seccomp, SYS_fork, SYS_vfork, SYS_wait4, SYS_kill,
-    SYS_signalfd4, SYS_alarm, SYS_setitimer, SYS_pwrite64, SYS_pread64, SYS_ftruncate
+    VMM_CALLS, VMM_NAMED_CALLS, SYS_connect,
+    /* banger-jail */
+    SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self, SYS_wait4, SYS_kill, SYS_alarm,
+    /* the child */
+    SYS_umask, SYS_setsid, SYS_open_tree, SYS_mount_setattr, SYS_unshare, SYS_sethostname, SYS_fsopen, SYS_fsconfig,
+    SYS_fsmount, SYS_move_mount, SYS_fchdir, SYS_mkdir, SYS_mknod, SYS_mknodat, SYS_symlink, SYS_pivot_root,
+    SYS_umount2, SYS_chdir, SYS_close_range,
+    /* the worker */
+    SYS_capget, SYS_capset, SYS_pidfd_send_signal
 };
 /* clang-format on */
-const struct sandbox_calls jail_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0])};
+const struct sandbox_calls jail_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .unix_streams = 1};

@@ -17,12 +17,17 @@ fi
 make -s build/common.a || exit 1
 flags=(-std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror '-DBANGER_LIBEXECDIR="/usr/local/libexec/banger"'
     '-DBANGER_POLICY="/etc/banger/policy.conf"')
-gcc "${flags[@]}" -static -s -o /usr/local/libexec/banger/jail-probe tests/netns/guest/jail_probe.c || exit 1
+for name in probe named; do
+    gcc "${flags[@]}" -static -s -o /usr/local/libexec/banger/jail-$name tests/netns/guest/jail_"$name".c tests/netns/guest/jail_try.c || exit 1
+done
 gcc "${flags[@]}" -o "$WORLD/jail-test" tests/netns/jail_*.c unpriv/vmm/{qemu,qmp,args,tsc,kvm}.c unpriv/priv/{priv,sentence}.c \
     policy/policy.c build/common.a -lcjson -lpthread || exit 1
 
 id "$account" >/dev/null 2>&1 || useradd --no-create-home --uid 1717 --groups banger "$account"
-echo "vmm probe /usr/local/libexec/banger/jail-probe /usr /usr/local" >> /etc/banger/policy.conf
+cat >> /etc/banger/policy.conf << END
+vmm probe /usr/local/libexec/banger/jail-probe /usr /usr/local
+vmm firecracker /usr/local/libexec/banger/jail-named
+END
 folder=$WORLD/jail
 mkdir -p "$folder"
 cp "$guest/vmlinux" "$guest/initrd" "$folder/"

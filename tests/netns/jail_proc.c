@@ -71,7 +71,7 @@ static void address_space(pid_t pid) {
           most >> 10);
 }
 
-static void namespaces(const char *who, pid_t pid) {
+static void namespaces(const char *who, pid_t pid, enum wire_style style) {
     static const char *const kinds[] = {"mnt", "pid", "ipc", "uts", "cgroup", "net"};
     for (size_t i = 0; i < 6; i++) {
         char path[64], here[64] = "", there[64] = "", name[64];
@@ -79,8 +79,9 @@ static void namespaces(const char *who, pid_t pid) {
         (void) !readlink(path, here, sizeof(here) - 1);
         snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, kinds[i]);
         (void) !readlink(path, there, sizeof(there) - 1);
-        snprintf(name, sizeof(name), "%s: own %s namespace", who, kinds[i]);
-        check(*here && *there && strcmp(here, there) != 0, name, "%s and %s", here, there);
+        int shared = style == SPAWN_BY_NAME && strcmp(kinds[i], "net") == 0;
+        snprintf(name, sizeof(name), "%s: %s %s namespace", who, shared ? "the host's" : "own", kinds[i]);
+        check(*here && *there && (strcmp(here, there) == 0) == shared, name, "%s and %s", here, there);
     }
 }
 
@@ -145,15 +146,27 @@ static void vmm_descriptors(pid_t pid) {
 }
 
 /* Each mount of the jail, and the flags it must have. */
-static void mounts(pid_t pid) {
-    static const struct {
+static void mounts(pid_t pid, enum wire_style style) {
+    static const struct wanted {
         const char *at, *flags[4];
-    } wanted[] = {
-        {"/", {"ro", "nosuid", "noexec"}},      {"/banger-jail", {"ro", "nosuid", "nodev"}},
-        {"/usr", {"ro", "nosuid", "nodev"}},    {"/vm", {"rw", "nosuid", "nodev", "noexec"}},
-        {"/kernel", {"ro", "nodev", "noexec"}}, {"/initrd", {"ro", "nodev", "noexec"}},
-    };
-    const size_t most = sizeof(wanted) / sizeof(wanted[0]);
+    } common[] =
+        {
+            {"/", {"ro", "nosuid", "noexec"}},
+            {"/banger-jail", {"ro", "nosuid", "nodev"}},
+            {"/kernel", {"ro", "nodev", "noexec"}},
+            {"/initrd", {"ro", "nodev", "noexec"}},
+            {"/vm", {"rw", "nosuid", "nodev", "noexec"}},
+        },
+      by_fd[] = {{"/usr", {"ro", "nosuid", "nodev"}}},
+      by_name[] = {
+          {"/root.ext4", {"rw", "nosuid", "nodev", "noexec"}},
+          {"/work.ext4", {"rw", "nosuid", "nodev", "noexec"}},
+          {BANGER_LIBEXECDIR "/jail-named", {"ro", "nosuid", "nodev"}},
+      };
+    struct wanted wanted[8];
+    const size_t more = style == SPAWN_BY_NAME ? 3 : 1, most = 5 + more;
+    memcpy(wanted, common, sizeof(common));
+    memcpy(wanted + 5, style == SPAWN_BY_NAME ? by_name : by_fd, more * sizeof(*wanted));
     char path[64], line[4096], at[1024], flags[256];
     size_t count = 0, good = 0;
     snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
@@ -195,18 +208,23 @@ void check_jail(const struct vm *vm) {
         status_line(both[i].who, both[i].pid, "NoNewPrivs", "1");
         status_line(both[i].who, both[i].pid, "Seccomp", "2");
         status_line(both[i].who, both[i].pid, "Uid", uid);
-        namespaces(both[i].who, both[i].pid);
+        namespaces(both[i].who, both[i].pid, vm->style);
     }
-    address_space(vmm);
+    int by_name = vm->style == SPAWN_BY_NAME;
+    if (!by_name)
+        address_space(vmm);
     jail_descriptors(vm->pid);
-    vmm_descriptors(vmm);
-    mounts(vm->pid);
+    if (!by_name)
+        vmm_descriptors(vmm);
+    mounts(vm->pid, vm->style);
     snprintf(path, sizeof(path), "/proc/%d/root", vm->pid);
     const char *names = names_of(path);
-    check(strcmp(names, "banger-jail bin dev initrd kernel lib lib64 sbin usr vm ") == 0,
+    check(strcmp(names, by_name ? "banger-jail bin dev initrd kernel lib lib64 root.ext4 sbin usr vm work.ext4 "
+                                : "banger-jail bin dev initrd kernel lib lib64 sbin usr vm ") == 0,
           "jail: its root has no /proc and nothing of the host", "it has %s", names);
     snprintf(path, sizeof(path), "/proc/%d/root/dev", vm->pid);
     names = names_of(path);
-    check(strcmp(names, "kvm null urandom ") == 0, "jail: three device nodes", "it has %s", names);
+    check(strcmp(names, by_name ? "kvm net null urandom " : "kvm null urandom ") == 0, "jail: its device nodes",
+          "it has %s", names);
     as_account();
 }

@@ -4,6 +4,7 @@
 #include "../../common/io.h"
 #include "../../common/jailargs.h"
 #include "../../unpriv/daemon/monitor.h"
+#include "../../unpriv/vmm/args.h"
 #include "../../unpriv/vmm/vmm.h"
 
 #include <errno.h>
@@ -177,24 +178,17 @@ int monitor_helper(enum wire_worker worker, struct err *e) {
     return fd < 0 ? err_sys(e, errno, "no helper") : fd;
 }
 
-void vm_prepare(struct vm *vm, uint32_t slot) {
+/* What every style has. */
+static void prepare(struct vm *vm, uint32_t slot, enum wire_style style) {
     char path[108];
-    struct wire_reply reply;
-    *vm = (struct vm){.slot = slot, .pidfd = -1};
+    *vm = (struct vm){.slot = slot, .style = style, .cgroup = -1, .pidfd = -1};
+    for (int role = 0; role < SPAWN_FDS; role++)
+        vm->fds[role] = -1;
     as_account();
     path_of(path, slot, "");
     mkdir(path, 0700);
     path_of(path, slot, "jail");
     mkdir(path, 0700);
-    struct vmm_config config = {.name = "vm0",
-                                .slot = slot,
-                                .vcpus = 2,
-                                .memory_mib = 256,
-                                .tsc_khz = vmm_tsc_khz(),
-                                .cmdline = "banger.name=vm0"};
-    struct err e = {0};
-    addr_mac(config.mac, world.uid, slot);
-    vm->fds[SPAWN_ARGS] = vmm_qemu.arguments(&config, &e);
     vm->fds[SPAWN_LOG] = file(vm, "log", 0);
     vm->fds[SPAWN_STATUS] = file(vm, "status", 0);
     vm->fds[SPAWN_CONSOLE] = file(vm, "console", 0);
@@ -203,24 +197,89 @@ void vm_prepare(struct vm *vm, uint32_t slot) {
     vm->fds[SPAWN_INITRD] = open(world.initrd, O_RDONLY | O_CLOEXEC);
     vm->fds[SPAWN_ROOT] = file(vm, "root.img", 64 << 20);
     vm->fds[SPAWN_WORK] = file(vm, "work.img", 64 << 20);
-    vm->fds[SPAWN_QMP] = listener(vm, "qmp.sock");
-    vm->fds[SPAWN_AGENT] = listener(vm, "agent.sock");
-    struct wire_request up = {.op = WIRE_NET_UP, .slot = slot};
-    vm->fds[SPAWN_TAP] = ask(WIRE_NET, &up, NULL, &reply);
-    for (int role = 0; role < SPAWN_FDS; role++) {
-        if (vm->fds[role] < 0) {
-            fprintf(stderr, "descriptor %d of slot %u: verdict %u reason %u error %d step %u; %s\n", role, slot,
-                    reply.verdict, reply.reason, reply.error, reply.step, e.text);
-            die("a descriptor of the VM");
-        }
-    }
     if (flock(vm->fds[SPAWN_STATUS], LOCK_EX | LOCK_NB))
         die("flock");
 }
 
+static void all_there(const struct vm *vm, const struct wire_reply *reply) {
+    for (int role = 0; role < (vm->style == SPAWN_BY_NAME ? SPAWN_NAMED_FDS : SPAWN_FDS); role++) {
+        if (vm->fds[role] >= 0)
+            continue;
+        fprintf(stderr, "descriptor %d of slot %u: verdict %u reason %u error %d step %u\n", role, vm->slot,
+                reply->verdict, reply->reason, reply->error, reply->step);
+        die("a descriptor of the VM");
+    }
+}
+
+void vm_prepare(struct vm *vm, uint32_t slot) {
+    struct wire_reply reply;
+    struct vmm_config config = {.name = "vm0",
+                                .slot = slot,
+                                .vcpus = 2,
+                                .memory_mib = 256,
+                                .tsc_khz = vmm_tsc_khz(),
+                                .cmdline = "banger.name=vm0"};
+    struct err e = {0};
+    prepare(vm, slot, SPAWN_BY_FD);
+    addr_mac(config.mac, world.uid, slot);
+    vm->fds[SPAWN_ARGS] = vmm_qemu.arguments(&config, &e);
+    vm->fds[SPAWN_QMP] = listener(vm, "qmp.sock");
+    vm->fds[SPAWN_AGENT] = listener(vm, "agent.sock");
+    struct wire_request up = {.op = WIRE_NET_UP, .slot = slot};
+    vm->fds[SPAWN_TAP] = ask(WIRE_NET, &up, NULL, &reply);
+    all_there(vm, &reply);
+}
+
+/* root's command with the account's words; dies when it fails. */
+static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void run(const char *fmt, ...) {
+    char command[256];
+    va_list list;
+    va_start(list, fmt);
+    vsnprintf(command, sizeof(command), fmt, list);
+    va_end(list);
+    as_root();
+    if (system(command) != 0)
+        die(command);
+    as_account();
+}
+
+void vm_prepare_named(struct vm *vm, uint32_t slot) {
+    struct wire_reply reply;
+    struct jail_args args;
+    char tap[IFNAME_SIZE];
+    addr_tap_name(tap, world.uid, slot);
+    prepare(vm, slot, SPAWN_BY_NAME);
+    vmm_args_start(&args);
+    vmm_args_add(&args, tap);
+    vmm_args_add(&args, "btforeign");
+    vm->fds[SPAWN_ARGS] = vmm_args_seal(&args, NULL);
+    struct wire_request up = {.op = WIRE_NET_UP, .slot = slot, .kind = WIRE_TAP_NAMED};
+    int fd = ask(WIRE_NET, &up, NULL, &reply);
+    if (fd >= 0)
+        close(fd);
+    if (reply.verdict == WIRE_FAILED && reply.error == EOPNOTSUPP)
+        run("ip link delete %s 2>/dev/null; ip tuntap add dev %s mode tap user %u && ip link set %s up", tap, tap,
+            world.uid, tap);
+    else if (reply.verdict != WIRE_DONE)
+        die("a named tap");
+    run("ip tuntap add dev btforeign mode tap user 1");
+    all_there(vm, &reply);
+}
+
 void vm_spawn(struct vm *vm, uint32_t kind, struct wire_reply *reply) {
-    struct wire_request r = {.op = WIRE_VMM_SPAWN, .slot = vm->slot, .kind = kind, .memory_mib = 256, .vcpus = 2};
-    vm->pidfd = ask(WIRE_VMM, &r, vm->fds, reply);
+    struct wire_request r = {.op = WIRE_VMM_SPAWN,
+                             .slot = vm->slot,
+                             .kind = kind,
+                             .style = vm->style,
+                             .in_cgroup = vm->cgroup >= 0,
+                             .memory_mib = 256,
+                             .vcpus = 2};
+    int fds[SPAWN_ROLES];
+    memcpy(fds, vm->fds, sizeof(vm->fds));
+    if (r.in_cgroup)
+        fds[wire_request_fds(&r) - 1] = vm->cgroup;
+    vm->pidfd = ask(WIRE_VMM, &r, fds, reply);
     vm->pid = reply->pid;
     close(vm->fds[SPAWN_STATUS]);
     vm->fds[SPAWN_STATUS] = -1;
@@ -236,6 +295,8 @@ void vm_end(struct vm *vm) {
     struct wire_reply reply;
     struct wire_request down = {.op = WIRE_NET_DOWN, .slot = vm->slot};
     (void) ask(WIRE_NET, &down, NULL, &reply);
+    if (vm->style == SPAWN_BY_NAME)
+        run("ip link delete btforeign");
 }
 
 int vm_wait(const struct vm *vm, int timeout_ms) {
@@ -260,6 +321,17 @@ const char *vm_read(const struct vm *vm, const char *name) {
         close(fd);
     text[n > 0 ? n : 0] = '\0';
     return text;
+}
+
+void vm_results(const struct vm *vm) {
+    char *text = strdup(vm_read(vm, "console")), *state = NULL;
+    for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+        if (strncmp(line, "ok ", 3) == 0)
+            ok(line + 3);
+        else
+            not_ok("probe", "%s", line);
+    }
+    free(text);
 }
 
 int vm_shows(const struct vm *vm, const char *name, const char *wanted, int timeout_ms) {

@@ -20,7 +20,9 @@ extern struct world world;
 
 struct vm {
     uint32_t slot;
+    enum wire_style style;
     int fds[SPAWN_FDS];
+    int cgroup; /* -1: none */
     int pidfd, pid;
 };
 
@@ -41,6 +43,8 @@ int ask(enum wire_worker worker, const struct wire_request *request, const int *
 
 /* Makes the VM's files, sockets and tap. Ends the program when it cannot. */
 void vm_prepare(struct vm *vm, uint32_t slot);
+/* The same for a VMM that opens by name: no sockets, the tap persistent. */
+void vm_prepare_named(struct vm *vm, uint32_t slot);
 /* VMM_SPAWN of the policy's VMM number `kind`; closes the status descriptor afterwards. */
 void vm_spawn(struct vm *vm, uint32_t kind, struct wire_reply *reply);
 /* Kills what lives, takes the tap down, closes everything. */
@@ -49,6 +53,8 @@ void vm_end(struct vm *vm);
 int vm_wait(const struct vm *vm, int timeout_ms);
 /* The content of the VM's file ("console", "log"), NUL-terminated, static. */
 const char *vm_read(const struct vm *vm, const char *name);
+/* Each line of a probe's console is a result. */
+void vm_results(const struct vm *vm);
 /* 1 when `text` comes to be in the file within the time. */
 int vm_shows(const struct vm *vm, const char *name, const char *text, int timeout_ms);
 /* 1: somebody holds the status file's lock. */
@@ -58,5 +64,10 @@ pid_t child_of(pid_t pid);
 
 /* jail_proc.c: what can be seen of a jail from outside. */
 void check_jail(const struct vm *vm);
+
+/* jail_named.c: a VMM in Firecracker's manner. */
+void named(void);
+/* jail_cgroup.c: starting in a cgroup of the account's own. */
+void cgroups(void);
 
 #endif

@@ -196,7 +196,7 @@ static void leave(int status) {
 }
 
 static void call_unlisted(void) {
-    struct sandbox_calls calls = {few_calls, 4, 1, 0, 0};
+    struct sandbox_calls calls = {.allowed = few_calls, .count = 4, .kill = 1};
     if (sandbox_seccomp(&calls))
         leave(9);
     (void) syscall(SYS_getpid);
@@ -204,7 +204,7 @@ static void call_unlisted(void) {
     leave(8);
 }
 static void call_unix_socket(void) {
-    struct sandbox_calls calls = {few_calls, 4, 0, 1, 0};
+    struct sandbox_calls calls = {.allowed = few_calls, .count = 4, .deny_unix = 1};
     if (sandbox_seccomp(&calls))
         leave(9);
     if (syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
@@ -212,6 +212,28 @@ static void call_unix_socket(void) {
     if (syscall(SYS_getuid) != -1 || errno != EPERM)
         leave(2);
     leave(syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0) >= 0 ? 0 : 3);
+}
+
+/* What comes after the rule is still right: other calls, and the list's end. */
+static void call_stream_sockets(void) {
+    static const struct {
+        long domain;
+        int type;
+    } others[] = {{AF_INET, SOCK_STREAM},
+                  {AF_NETLINK, SOCK_RAW},
+                  {AF_UNIX, SOCK_DGRAM},
+                  {AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC},
+                  {AF_INET | 1l << 32, SOCK_STREAM}};
+    struct sandbox_calls calls = {.allowed = few_calls, .count = 4, .unix_streams = 1};
+    if (sandbox_seccomp(&calls))
+        leave(9);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (syscall(SYS_socket, others[i].domain, others[i].type, 0) >= 0 || errno != EPERM)
+            leave(1 + (int) i);
+    }
+    if (syscall(SYS_getuid) != -1 || syscall(SYS_getpid) <= 0)
+        leave(7);
+    leave(syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) >= 0 ? 0 : 8);
 }
 
 Test(sandbox, an_unlisted_call_kills) {
@@ -222,6 +244,10 @@ Test(sandbox, an_unlisted_call_kills) {
 
 Test(sandbox, unix_sockets_are_denied_others_are_not) {
     cr_assert_eq(in_child(call_unix_socket), 0);
+}
+
+Test(sandbox, only_unix_stream_sockets) {
+    cr_assert_eq(in_child(call_stream_sockets), 0);
 }
 
 static void open_outside_landlock(void) {

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 /* x86-64's ELF interpreter (System V psABI 5.2.1): the one other file an exec of the VMM opens. */
-#define LOADER "/lib64/ld-linux-x86-64.so.2"
+#define LOADER          "/lib64/ld-linux-x86-64.so.2"
+#define LANDLOCK_SCOPES 6 /* the ABI from which on abstract sockets outside can be closed off */
 
 static int landlock_vmm(const char *binary) {
     const struct {
@@ -16,8 +17,9 @@ static int landlock_vmm(const char *binary) {
         enum sandbox_access access;
         int optional;
     } wanted[] = {
-        {"/", SANDBOX_READ, 0},    {"/vm", SANDBOX_WRITE, 0}, {"/dev", SANDBOX_DEVICE, 0},
-        {binary, SANDBOX_EXEC, 0}, {LOADER, SANDBOX_EXEC, 1},
+        {"/", SANDBOX_READ, 0},           {"/vm", SANDBOX_WRITE, 0}, {"/dev", SANDBOX_DEVICE, 0},
+        {binary, SANDBOX_EXEC, 0},        {LOADER, SANDBOX_EXEC, 1}, {"/root.ext4", SANDBOX_WRITE, 1},
+        {"/work.ext4", SANDBOX_WRITE, 1},
     };
     const size_t most = sizeof(wanted) / sizeof(wanted[0]);
     struct sandbox_path paths[sizeof(wanted) / sizeof(wanted[0])];
@@ -34,14 +36,24 @@ static int landlock_vmm(const char *binary) {
         r = sandbox_landlock(paths, count);
     for (size_t i = 0; i < count; i++)
         (void) close(paths[i].fd);
-    return r < 0 ? r : 0;
+    return r;
 }
 
-int confine_vmm(const char *binary) {
-    static const int allowed[] = {VMM_CALLS};
-    const struct sandbox_calls calls = {.allowed = allowed, .count = sizeof(allowed) / sizeof(allowed[0])};
-    int r = landlock_vmm(binary);
-    return r ? r : sandbox_seccomp(&calls);
+int confine_vmm(const char *binary, int by_name) {
+    /* Abstract sockets are the network namespace's, which is the host's here. Where
+     * Landlock cannot close them off, the last of these goes: hosts connect to guests
+     * then, and guests not to hosts. */
+    static const int named[] = {VMM_CALLS, VMM_NAMED_CALLS, SYS_connect};
+    static const int plain[] = {VMM_CALLS};
+    int abi = landlock_vmm(binary);
+    if (abi < 0)
+        return abi;
+    struct sandbox_calls calls = {.allowed = plain, .count = sizeof(plain) / sizeof(plain[0])};
+    if (by_name) {
+        const size_t count = sizeof(named) / sizeof(named[0]);
+        calls = (struct sandbox_calls){.allowed = named, .count = count - (abi < LANDLOCK_SCOPES), .unix_streams = 1};
+    }
+    return sandbox_seccomp(&calls);
 }
 
 int confine_init(void) {

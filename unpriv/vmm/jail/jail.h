@@ -49,9 +49,10 @@ void pump_write(struct pump *pump, const void *data, size_t size);
 int pump_move(struct pump *pump);
 
 /* Confines the VMM, in its process before the exec: Landlock (reads the jail's
- * read-only root, writes /vm, devices in /dev, executes `binary` and the dynamic
- * loader) and the VMM's seccomp list. 0 or a negative errno. */
-int confine_vmm(const char *binary);
+ * read-only root, writes /vm and the disks mounted there, devices in /dev, executes
+ * `binary` and the dynamic loader) and the VMM's seccomp list, `by_name` that of one that
+ * makes its own sockets. 0 or a negative errno. */
+int confine_vmm(const char *binary, int by_name);
 
 /* Confines banger-jail itself once the VMM runs: no path at all, and the system
  * calls of its loop. 0 or a negative errno. */

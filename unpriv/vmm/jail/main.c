@@ -62,10 +62,10 @@ static int pump_start(struct pump *pump, int file) {
     return ends[1];
 }
 
-static _Noreturn void exec_vmm(char *const *argv, int console, int log, const sigset_t *mask) {
+static _Noreturn void exec_vmm(char *const *argv, int by_name, int console, int log, const sigset_t *mask) {
     int r = dup2(console, 1) < 0 || dup2(log, 2) < 0 || sigprocmask(SIG_SETMASK, mask, NULL) ? -errno : 0;
     if (r == 0)
-        r = confine_vmm(argv[0]);
+        r = confine_vmm(argv[0], by_name);
     if (r == 0) {
         (void) execve(argv[0], argv, vmm_environment);
         r = -errno;
@@ -114,24 +114,26 @@ static int supervise(pid_t vmm, int from, struct pump *console, struct pump *log
     return status;
 }
 
-/* argv[1]: the VMM's binary as the policy names it, or "trial". */
+/* argv[1]: "trial", or how the VMM gets its disks and tap: "fd" or "name". argv[2]: its
+ * binary as the policy names it. */
 int main(int argc, char **argv) {
     static struct jail_args args;
     static char *vector[JAIL_ARGS_MAX + 2];
     struct pump console, log;
-    if (argc != 2)
+    if (argc != 2 && argc != 3)
         return JAIL_EXIT_BROKEN;
     /* The VMM runs under the same uid: it must not be able to attach to this process. */
     (void) prctl(PR_SET_DUMPABLE, 0);
     keep_from_vmm();
-    if (strcmp(argv[1], "trial") == 0)
+    if (argc == 2)
         return trial();
+    int by_name = strcmp(argv[1], "name") == 0;
 
     int r = jailargs_read(SPAWN_FD_NUMBER(SPAWN_ARGS), &args);
     if (r)
         broken("the argument block is not valid", -r);
     (void) close(SPAWN_FD_NUMBER(SPAWN_ARGS));
-    jailargs_vector(&args, argv[1], vector);
+    jailargs_vector(&args, argv[2], vector);
 
     sigset_t wanted, before;
     (void) sigemptyset(&wanted);
@@ -147,7 +149,7 @@ int main(int argc, char **argv) {
     if (vmm < 0)
         broken("cannot fork", errno);
     if (vmm == 0)
-        exec_vmm(vector, to_console, to_log, &before);
+        exec_vmm(vector, by_name, to_console, to_log, &before);
     (void) close(to_console);
     (void) close(to_log);
     for (int role = SPAWN_ROOT; role < SPAWN_FDS; role++) /* the VMM's alone */
