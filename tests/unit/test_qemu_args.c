@@ -83,6 +83,15 @@ Test(qemu_args, devices_by_descriptor) {
     cr_expect_str_eq(value("-initrd", ""), "/initrd");
 }
 
+Test(qemu_args, the_root_disk_may_be_a_block_device) {
+    build();
+    cr_expect_not_null(strstr(value("-blockdev", "node-name=root"), "driver=file,"));
+    config.root_device = 1;
+    build();
+    cr_expect_not_null(strstr(value("-blockdev", "node-name=root"), "driver=host_device,"));
+    cr_expect_not_null(strstr(value("-blockdev", "node-name=work"), "driver=file,"));
+}
+
 Test(qemu_args, names_that_would_be_options_are_refused) {
     static const char *const bad[] = {
         "",    "a,b", "a=b",      "a b",

@@ -3,6 +3,7 @@
 
 #include "../../common/version.h"
 #include "../image/catalog.h"
+#include "config.h"
 #include "doctor.h"
 #include "options.h"
 #include "output.h"
@@ -21,18 +22,19 @@
 /* --- resolved defaults ------------------------------------------------------- */
 
 static void resolve_vcpus(char *out, size_t size) {
-    (void) snprintf(out, size, "%" PRId64, options_default_vcpus());
+    config_show(CONFIG_VCPU, out, size);
 }
 static void resolve_memory(char *out, size_t size) {
-    (void) snprintf(out, size, "%" PRId64 " MiB", options_default_memory());
+    config_show(CONFIG_MEMORY, out, size);
 }
 static void resolve_disk(char *out, size_t size) {
-    char text[32];
-    output_size(OPTIONS_DEFAULT_DISK, text);
-    (void) snprintf(out, size, "%s", text);
+    config_show(CONFIG_DISK_SIZE, out, size);
+}
+static void resolve_root_disk(char *out, size_t size) {
+    config_show(CONFIG_ROOT_DISK, out, size);
 }
 static void resolve_image(char *out, size_t size) {
-    (void) snprintf(out, size, "%s", CATALOG_DEFAULT_IMAGE);
+    config_show(CONFIG_IMAGE, out, size);
 }
 static void resolve_kernel(char *out, size_t size) {
     (void) snprintf(out, size, "%s", CATALOG_DEFAULT_KERNEL);
@@ -58,6 +60,8 @@ static void resolve_name(char *out, size_t size) {
         {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "virtual processors", resolve_vcpus},                                 \
         {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "memory: 2G, 2GiB, or plain MiB", resolve_memory},          \
         {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root: 8G, 8GiB", resolve_disk},                 \
+        {OPT_ROOT_DISK,    "root-disk", 0, OPTION_CHOICE, ROOT_DISK_WORDS, "how its root comes from the image",        \
+         resolve_root_disk},                                                                                           \
         {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network", NULL}, {                                    \
         OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs (default)", NULL                \
     }
@@ -116,7 +120,7 @@ static const struct option delete_options[] = {
     END_OPTION,
 };
 static const struct option logs_options[] = {
-    {OPT_WHICH, "which", 0, OPTION_TEXT, "LOG", "console (default) or vmm", NULL},
+    {OPT_WHICH, "which", 0, OPTION_CHOICE, "console|vmm", "of the guest, or of its VMM (default console)", NULL},
     HELP_OPTION,
     END_OPTION,
 };
@@ -299,6 +303,8 @@ static int invoke(const struct command *c, int argc, char **argv, const char **s
     }
     if (options_given(in, OPT_HELP)) {
         options_help_command(c);
+        if ((c->run == command_run || c->run == command_create) && config_load(&e) < 0)
+            output_warning(e.text); /* the defaults shown are not those it wants */
         return 0;
     }
     return c->run(in);

@@ -3,6 +3,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/version.h"
 #include "client.h"
+#include "config.h"
 #include "output.h"
 #include "signals.h"
 
@@ -227,6 +228,21 @@ static void check_kvm(cJSON *checks) {
         there ? "there (whether it works is tried below)" : "missing");
 }
 
+/* The defaults of `vm run` and where each comes from. */
+static void check_config(cJSON *checks) {
+    struct err e = {0};
+    if (config_load(&e) < 0) {
+        add(checks, "config", FAIL, "correct that line", "%s", e.text);
+        return;
+    }
+    for (enum config_key key = 0; key < CONFIG_KEYS; key++) {
+        char value[CONFIG_TEXT_MAX], origin[ERR_TEXT_MAX];
+        config_show(key, value, sizeof(value));
+        config_origin(key, origin, sizeof(origin));
+        add(checks, "config", PASS, "", "%s = %s (%s)", config_name(key), value, origin);
+    }
+}
+
 /* What only the engine can try, or why it cannot be asked. */
 static void check_daemon(cJSON *checks) {
     struct err e = {0};
@@ -283,6 +299,7 @@ int command_doctor(const struct invocation *in) {
     check_subuid(checks);
     check_disk(checks);
     check_kvm(checks);
+    check_config(checks);
     check_daemon(checks);
     int failed = count_failed(checks);
     if (options_given(in, OPT_JSON)) {

@@ -92,6 +92,16 @@ static int signal_number(const char *text, int64_t *out) {
     return -EINVAL;
 }
 
+int options_choice(const char *words, const char *text) {
+    size_t length = strlen(text);
+    for (const char *at = words; length && at; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (strncmp(at, text, length) == 0 && (at[length] == '|' || !at[length]))
+            return 1;
+    }
+    return 0;
+}
+
 static int bad_value(const struct option *o, const char *text, const char *wanted, struct err *e) {
     return err_set(e, EINVAL, "--%s %s: give %s", o->name, text, wanted);
 }
@@ -120,6 +130,13 @@ static int take_value(const struct option *o, const char *text, struct invocatio
     case OPTION_SIGNAL:
         if (signal_number(text, &v->number) < 0)
             return bad_value(o, text, "a signal's name or number, as in TERM or 15", e);
+        break;
+    case OPTION_CHOICE:
+        if (!options_choice(o->argument, text)) {
+            char wanted[64];
+            (void) snprintf(wanted, sizeof(wanted), "one of %s", o->argument);
+            return bad_value(o, text, wanted, e);
+        }
         break;
     case OPTION_LIST:
         if (!strchr(text, '=') || text[0] == '=')

@@ -20,6 +20,7 @@ enum option_id {
     OPT_VCPU,
     OPT_MEMORY,
     OPT_DISK_SIZE,
+    OPT_ROOT_DISK,
     OPT_NAT,
     OPT_NO_NAT,
     OPT_NO_START,
@@ -54,6 +55,7 @@ enum option_kind {
     OPTION_MEMORY, /* to MiB; a plain number is MiB */
     OPTION_DISK,   /* to bytes; a plain number is bytes */
     OPTION_SIGNAL, /* a name or number, to the number */
+    OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
     OPTION_LIST,   /* NAME=value, may be repeated */
 };
 
@@ -116,10 +118,15 @@ static inline int options_given(const struct invocation *in, enum option_id id) 
  * 0 or -EINVAL. */
 int options_size(const char *text, int64_t unit, int64_t *out);
 
+/* 1 when `text` is one of `words`, which are separated by '|'. */
+int options_choice(const char *words, const char *text);
+
 /* Defaults that follow from the host. */
 int64_t options_default_vcpus(void);  /* cpus/4, from 1 to 4 */
 int64_t options_default_memory(void); /* MiB: ram/8, from 512 to 8192 */
 #define OPTIONS_DEFAULT_DISK (8LL << 30)
+
+#define ROOT_DISK_WORDS "auto|reflink|snapshot|copy" /* vm.create's "root_disk" */
 
 /* The table of all commands, which ends with a NULL name (commands.c). */
 extern const struct command commands[];

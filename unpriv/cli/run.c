@@ -4,6 +4,7 @@
 #include "../image/catalog.h"
 #include "../workspace/workspace.h"
 #include "client.h"
+#include "config.h"
 #include "key.h"
 #include "output.h"
 #include "pull.h"
@@ -26,21 +27,11 @@ struct launch {
     struct err error;
 };
 
-static int64_t vcpus_of(const struct launch *l) {
-    return options_number(l->in, OPT_VCPU, options_default_vcpus());
-}
-static int64_t memory_of(const struct launch *l) {
-    return options_number(l->in, OPT_MEMORY, options_default_memory());
-}
-static int64_t disk_of(const struct launch *l) {
-    return options_number(l->in, OPT_DISK_SIZE, OPTIONS_DEFAULT_DISK);
-}
-
 static void print_spec(struct launch *l) {
     char disk[32];
-    output_size(disk_of(l), disk);
-    progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk", (long long) vcpus_of(l),
-                  (long long) memory_of(l), disk);
+    output_size(config_number(l->in, CONFIG_DISK_SIZE), disk);
+    progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk", (long long) config_number(l->in, CONFIG_VCPU),
+                  (long long) config_number(l->in, CONFIG_MEMORY), disk);
 }
 
 /* The arguments of vm.create, which vm.run shares. */
@@ -51,9 +42,10 @@ static cJSON *machine_arguments(const struct launch *l) {
         (void) cJSON_AddStringToObject(args, "name", name);
     (void) cJSON_AddStringToObject(args, "image", l->image);
     (void) cJSON_AddStringToObject(args, "kernel", l->kernel);
-    (void) cJSON_AddNumberToObject(args, "vcpus", (double) vcpus_of(l));
-    (void) cJSON_AddNumberToObject(args, "memory_mib", (double) memory_of(l));
-    (void) cJSON_AddNumberToObject(args, "disk", (double) disk_of(l));
+    (void) cJSON_AddNumberToObject(args, "vcpus", (double) config_number(l->in, CONFIG_VCPU));
+    (void) cJSON_AddNumberToObject(args, "memory_mib", (double) config_number(l->in, CONFIG_MEMORY));
+    (void) cJSON_AddNumberToObject(args, "disk", (double) config_number(l->in, CONFIG_DISK_SIZE));
+    (void) cJSON_AddStringToObject(args, "root_disk", config_text(l->in, CONFIG_ROOT_DISK));
     (void) cJSON_AddStringToObject(args, "egress", options_given(l->in, OPT_NAT) ? "nat" : "none");
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
     if (l->has_workspace) {
@@ -191,7 +183,7 @@ static int run(struct launch *l) {
 static void open_launch(struct launch *l, const struct invocation *in) {
     memset(l, 0, sizeof(*l));
     l->in = in;
-    l->image = options_text(in, OPT_IMAGE, CATALOG_DEFAULT_IMAGE);
+    l->image = config_text(in, CONFIG_IMAGE);
     const struct catalog_image *entry = catalog_image(l->image);
     l->kernel = options_text(in, OPT_KERNEL, entry ? entry->kernel : CATALOG_DEFAULT_KERNEL);
     progress_open(&l->progress, stderr, options_given(in, OPT_QUIET));
@@ -207,7 +199,9 @@ static int finish(struct launch *l, int r, int own) {
 static int begin(struct launch *l) {
     struct workspace_options options;
     l->has_workspace = l->in->argument_count > 0;
-    int r = l->has_workspace ? workspace_of(l, &options) : 0;
+    int r = config_load(&l->error);
+    if (r == 0 && l->has_workspace)
+        r = workspace_of(l, &options);
     if (r < 0)
         return r;
     say_left_out(l);

@@ -7,7 +7,7 @@
  *       run/bangerd.sock      the daemon's socket, run/lock the daemon's lock
  *       images/<id>/rootfs.ext4
  *       kernels/<id>/{vmlinux,initrd}
- *       vms/<slot, %03x>/{root.ext4,work.ext4,console.log,vmm.log,status,qmp.sock,agent.sock,jail/}
+ *       vms/<slot, %03x>/{root.ext4|root.cow,work.ext4,console.log,vmm.log,status,qmp.sock,agent.sock,jail/}
  *       ssh/{id_ed25519,id_ed25519.pub,known_hosts}     made by the CLI
  *   $XDG_CACHE_HOME/banger    (~/.cache/banger)         scratch of the CLI
  *

@@ -46,7 +46,7 @@ struct vm_record {
     uint32_t memory_mib;
     int64_t disk;                   /* of the work disk, bytes */
     uint32_t egress;                /* enum wire_egress */
-    char root_kind[16];             /* "reflink" or "copy" */
+    char root_kind[16];             /* "reflink", "snapshot" or "copy" */
     char accel[8];                  /* "kvm" or "tcg", of the last start */
     char workspace[STORE_TEXT_MAX]; /* guest path, "" without */
     char source[STORE_TEXT_MAX];    /* host path of the workspace */

@@ -76,23 +76,23 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
 
 /* --- making and unmaking ------------------------------------------------------------ */
 
-int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
-              struct vm_copying *copying, struct err *e) {
-    *copying = VM_NOT_COPYING;
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct vm_root *root,
+              struct err *e) {
+    *root = VM_NO_ROOT;
     int rc = register_vm(rpc->op, spec, live, r, e);
     if (rc)
         return rc;
     rpc_progress(rpc, "disk", "making the disks", 0, 0);
     rc = vm_folder_make(r->slot, e);
     if (rc == 0)
-        rc = vm_disks_begin(rpc, r, spec->tar, copying, e);
+        rc = vm_disks_begin(rpc, r, spec->root, spec->tar, root, e);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating the VM was cancelled");
     if (rc == 0)
         rc = store_vm_update(r, e);
     if (rc) {
         struct err undo;
-        vm_disks_abandon(copying);
+        vm_disks_abandon(root);
         if (vm_destroy(rpc->op, *live, r, &undo))
             log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
         vm_unlock(*live);
@@ -126,11 +126,11 @@ static int keep(struct vm_record *r, struct err *e) {
     return store_vm_update(r, e);
 }
 
-static int start_if_asked(struct rpc *rpc, int start, struct vm_live *live, struct vm_record *r,
-                          struct vm_copying *copying, struct err *e) {
+static int start_if_asked(struct rpc *rpc, int start, struct vm_live *live, struct vm_record *r, struct vm_root *root,
+                          struct err *e) {
     if (start)
-        return vm_start(rpc, live, r, copying, e);
-    int rc = vm_disks_wait(copying, e);
+        return vm_start(rpc, live, r, root, e);
+    int rc = vm_disks_wait(root, e);
     if (rc == 0)
         rpc_progress(rpc, "disk", "disks ready", 1, 1);
     return rc;
@@ -138,14 +138,14 @@ static int start_if_asked(struct rpc *rpc, int start, struct vm_live *live, stru
 
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e) {
     struct vm_spec spec;
-    struct vm_copying copying;
+    struct vm_root root;
     int rc = vm_spec_parse(rpc, &spec, e);
     if (rc == 0)
-        rc = vm_create(rpc, &spec, live, r, &copying, e);
+        rc = vm_create(rpc, &spec, live, r, &root, e);
     if (rc)
         return rc;
-    rc = start_if_asked(rpc, spec.start || remove, *live, r, &copying, e);
-    vm_disks_abandon(&copying);
+    rc = start_if_asked(rpc, spec.start || remove, *live, r, &root, e);
+    vm_disks_abandon(&root);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating VM %s was cancelled", r->name);
     if (rc == 0 && !remove)

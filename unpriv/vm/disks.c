@@ -1,10 +1,12 @@
+/* Both disks of a VM. The root disk is the cheapest kind that can be had, or the one asked for. */
 #include "internal.h"
 
 #include "../../common/cleanup.h"
 #include "../../common/fdpass.h"
-#include "../../common/io.h"
+#include "../../common/log.h"
 #include "../daemon/engine.h"
 #include "../image/importer.h"
+#include "../priv/priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,137 +15,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CHUNK       (8 << 20) /* copied between two looks at the client */
-#define PROGRESS_MS 100
-#define SPACE_SPARE (64ll << 20) /* left free for the rest: work disk, console, database */
-#define STACK       262144
-#define MIB         (1ll << 20)
+#define STACK 262144
 
-/* --- one sparse copy ----------------------------------------------------------------- */
+const char *const vm_root_names[ROOT_KINDS] = {
+    [ROOT_AUTO] = "auto", [ROOT_REFLINK] = "reflink", [ROOT_SNAPSHOT] = "snapshot", [ROOT_COPY] = "copy"};
 
-struct copying {
-    int from, to;
-    const struct vm_copy *to_whom;
-    int64_t done, total;
-    long long reported;
-};
-
-/* Copies `size` bytes at `at`; where copy_file_range cannot, by hand. */
-static int copy_range(const struct copying *c, off_t at, size_t size) {
-    while (size > 0) {
-        off_t in = at;
-        off_t out = at;
-        ssize_t n = copy_file_range(c->from, &in, c->to, &out, size, 0);
-        if (n < 0 && (errno == EXDEV || errno == ENOSYS || errno == EOPNOTSUPP || errno == EINVAL)) {
-            char buffer[65536];
-            n = pread(c->from, buffer, size < sizeof(buffer) ? size : sizeof(buffer), at);
-            if (n > 0)
-                n = pwrite(c->to, buffer, (size_t) n, at);
-        }
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n == 0)
-            return -EIO;
-        if (n > 0) {
-            at += n;
-            size -= (size_t) n;
-        }
-    }
-    return 0;
-}
-
-static int copy_chunk(struct copying *c, off_t at, size_t size) {
-    if (c->to_whom->cancelled && c->to_whom->cancelled(c->to_whom->arg))
-        return -ECANCELED;
-    int r = copy_range(c, at, size);
-    c->done += (int64_t) size;
-    long long now = io_now_ms();
-    if (r == 0 && c->to_whom->progress && now - c->reported >= PROGRESS_MS) {
-        c->to_whom->progress(c->to_whom->arg, c->done < c->total ? c->done : c->total, c->total);
-        c->reported = now;
-    }
-    return r;
-}
-
-/* Copies the stretches that hold data; what is between them stays a hole. */
-static int copy_data(struct copying *c) {
-    off_t end = 0;
-    for (;;) {
-        off_t at = lseek(c->from, end, SEEK_DATA);
-        if (at < 0)
-            return errno == ENXIO ? 0 : -errno;
-        end = lseek(c->from, at, SEEK_HOLE);
-        if (end < 0)
-            return -errno;
-        while (at < end) {
-            size_t size = end - at < CHUNK ? (size_t) (end - at) : CHUNK;
-            int r = copy_chunk(c, at, size);
-            if (r)
-                return r;
-            at += (off_t) size;
-        }
-    }
-}
-
-static int space_check(int to, int64_t need, struct err *e) {
-    struct statvfs fs;
-    if (fstatvfs(to, &fs))
-        return err_sys(e, errno, "cannot look at the free disk space");
-    int64_t free_bytes = (int64_t) fs.f_bavail * (int64_t) fs.f_frsize;
-    if (free_bytes >= need + SPACE_SPARE)
-        return 0;
-    return err_set(e, ENOSPC,
-                   "not enough disk space: the VM's root disk takes %lld MiB and %lld MiB are free in %s; "
-                   "`banger vm delete` and `banger image delete` make room",
-                   (long long) ((need + SPACE_SPARE) / MIB), (long long) (free_bytes / MIB), engine.state_path);
-}
-
-int vm_disk_clone(int from, int to, const struct vm_copy *copy, struct err *e) {
-    if (ioctl(to, FICLONE, from) == 0)
-        return 1;
-    struct stat st;
-    if (fstat(from, &st))
-        return err_sys(e, errno, "cannot look at the image");
-    int r = space_check(to, (int64_t) st.st_blocks * 512, e);
-    if (r)
-        return r;
-    struct copying c = {.from = from, .to = to, .to_whom = copy, .total = (int64_t) st.st_blocks * 512};
-    c.reported = io_now_ms();
-    if (ftruncate(to, st.st_size))
-        return err_sys(e, errno, "cannot make a disk of %lld MiB", (long long) (st.st_size / MIB));
-    r = copy_data(&c);
-    if (r == -ECANCELED)
-        return err_set(e, ECANCELED, "copying the root disk was cancelled");
-    if (r == -ENOSPC)
-        return err_set(e, ENOSPC,
-                       "the disk became full while the root disk was copied; `banger vm delete` and "
-                       "`banger image delete` make room");
-    return r ? err_sys(e, -r, "copying the root disk") : 0;
-}
-
-/* --- both disks of a VM, at the same time ---------------------------------------------- */
-
-static void root_progress(void *arg, int64_t done, int64_t total) {
-    const struct vm_copying *copying = arg;
-    rpc_progress(copying->rpc, "disk", "copying the root disk", done, total);
-}
-
-static int root_cancelled(void *arg) {
-    const struct vm_copying *copying = arg;
-    return copying->stop || rpc_gone(copying->rpc);
-}
-
-static void *root_copy(void *arg) {
-    struct vm_copying *copying = arg;
-    struct vm_copy copy = {.progress = root_progress, .cancelled = root_cancelled, .arg = copying};
-    copying->result = vm_disk_clone(copying->from, copying->to, &copy, &copying->e);
-    return NULL;
-}
-
-static int open_image(const struct vm_record *r, struct err *e) {
+int vm_image_open(const struct vm_record *r, struct err *e) {
     char path[64];
     (void) snprintf(path, sizeof(path), "images/%s/rootfs.ext4", r->image);
     int fd = vm_open(engine.state, path, O_RDONLY);
@@ -153,11 +32,142 @@ static int open_image(const struct vm_record *r, struct err *e) {
     return fd;
 }
 
+/* --- the kinds of root disk --------------------------------------------------------- */
+
+struct making {
+    const struct vm_record *r;
+    int dir, base;
+    struct vm_root *root;
+};
+
+static int make_file(const struct making *m, struct err *e) {
+    int fd = vm_open(m->dir, VM_ROOT_FILE, O_RDWR | O_CREAT | O_TRUNC);
+    return fd < 0 ? err_sys(e, -fd, "cannot make the VM's root disk in %s/vms/%03x", engine.state_path, m->r->slot)
+                  : fd;
+}
+
+static int make_reflink(const struct making *m, struct err *e) {
+    cleanup_fd int to = make_file(m, e);
+    if (to < 0)
+        return to;
+    if (ioctl(to, FICLONE, m->base) == 0)
+        return 0;
+    int code = errno;
+    (void) unlinkat(m->dir, VM_ROOT_FILE, 0);
+    return err_set(e, code,
+                   "the file system of %s cannot share blocks between files (%s): move the state folder to btrfs or "
+                   "xfs with XDG_STATE_HOME, or choose another kind",
+                   engine.state_path, strerror(code));
+}
+
+/* The helper is asked first: reserving an overlay in vain takes a moment and much space. */
+static int make_snapshot(const struct making *m, struct err *e) {
+    uint64_t op = m->root->rpc->op;
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    int rc = priv_snap_list(op, slots, e);
+    if (rc)
+        return rc;
+    cleanup_fd int overlay = vm_overlay_make(m->dir, m->base, e);
+    if (overlay < 0)
+        return overlay;
+    m->root->device = vm_snapshot_up(op, m->r->slot, m->base, overlay, e);
+    if (m->root->device >= 0)
+        return 0;
+    (void) unlinkat(m->dir, VM_OVERLAY, 0);
+    return m->root->device;
+}
+
+static void root_progress(void *arg, int64_t done, int64_t total) {
+    const struct vm_root *root = arg;
+    rpc_progress(root->rpc, "disk", "copying the root disk", done, total);
+}
+
+static int root_cancelled(void *arg) {
+    const struct vm_root *root = arg;
+    return root->stop || rpc_gone(root->rpc);
+}
+
+static void *root_copy(void *arg) {
+    struct vm_root *root = arg;
+    struct vm_copy how = {
+        .progress = root_progress, .cancelled = root_cancelled, .arg = root, .unshared = root->unshared};
+    root->result = vm_disk_copy(root->from, root->to, &how, &root->e);
+    return NULL;
+}
+
+/* The size is there on return: the VMM may have the disk. */
+static int make_copy(const struct making *m, struct err *e) {
+    struct stat st;
+    struct vm_root *root = m->root;
+    cleanup_fd int to = make_file(m, e);
+    if (to < 0)
+        return to;
+    cleanup_fd int from = fcntl(m->base, F_DUPFD_CLOEXEC, 3);
+    if (from < 0 || fstat(from, &st) || ftruncate(to, st.st_size))
+        return err_sys(e, errno, "cannot make the root disk");
+    pthread_attr_t attr;
+    root->from = take_fd(&from);
+    root->to = take_fd(&to);
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setstacksize(&attr, STACK);
+    int rc = pthread_create(&root->thread, &attr, root_copy, root);
+    (void) pthread_attr_destroy(&attr);
+    if (rc) {
+        fdpass_close(&root->from, 1);
+        fdpass_close(&root->to, 1);
+        return err_sys(e, rc, "cannot start a thread for the root disk");
+    }
+    return 0;
+}
+
+static int (*const makers[ROOT_KINDS])(const struct making *m, struct err *e) = {
+    [ROOT_REFLINK] = make_reflink, [ROOT_SNAPSHOT] = make_snapshot, [ROOT_COPY] = make_copy};
+
+static int make_root(const struct making *m, enum vm_root_kind kind, char name[16], struct err *e) {
+    (void) snprintf(name, 16, "%s", vm_root_names[kind]);
+    return makers[kind](m, e);
+}
+
+/* An explicit choice that cannot be had is an error; left to choose, the next kind is tried. */
+static int root_begin(struct vm_record *r, enum vm_root_kind want, const struct making *m, struct err *e) {
+    m->root->unshared = want == ROOT_COPY;
+    if (want != ROOT_AUTO) {
+        int rc = make_root(m, want, r->root_kind, e);
+        return rc ? err_prefix(e, "a root disk of the kind \"%s\" cannot be had here", vm_root_names[want]) : 0;
+    }
+    for (enum vm_root_kind kind = ROOT_REFLINK; kind < ROOT_COPY; kind++) {
+        struct err why;
+        if (make_root(m, kind, r->root_kind, &why) == 0)
+            return 0;
+        log_debug(m->root->rpc->op, "VM %s: no %s: %s", r->name, vm_root_names[kind], why.text);
+    }
+    return make_root(m, ROOT_COPY, r->root_kind, e);
+}
+
+int vm_disks_wait(struct vm_root *root, struct err *e) {
+    if (root->to >= 0) {
+        (void) pthread_join(root->thread, NULL);
+        fdpass_close(&root->from, 1);
+        fdpass_close(&root->to, 1);
+    }
+    if (root->result < 0 && e)
+        *e = root->e;
+    return root->result < 0 ? root->result : 0;
+}
+
+void vm_disks_abandon(struct vm_root *root) {
+    root->stop = 1;
+    (void) vm_disks_wait(root, NULL);
+    fdpass_close(&root->device, 1);
+}
+
+/* --- both, at the same time --------------------------------------------------------- */
+
 /* With an image descriptor of its own: the root disk's copy seeks in the other. */
 static int work_make(const struct rpc *rpc, const struct vm_record *r, int work, int tar, struct err *e) {
     struct import_plan plan = {.mode = IMPORT_WORK, .size = (uint64_t) r->disk};
     struct import_result result;
-    cleanup_fd int base = open_image(r, e);
+    cleanup_fd int base = vm_image_open(r, e);
     if (base < 0)
         return base;
     const int fds[3] = {base, work, tar};
@@ -168,60 +178,22 @@ static int work_make(const struct rpc *rpc, const struct vm_record *r, int work,
     return rc;
 }
 
-/* Takes both descriptors. The size is there on return: the VMM may have the disk. */
-static int root_begin(struct vm_record *r, int from, int to, struct vm_copying *copying, struct err *e) {
-    struct stat st;
-    copying->from = from;
-    copying->to = to;
-    int reflink = ioctl(to, FICLONE, from) == 0;
-    (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", reflink ? "reflink" : "copy");
-    if (!reflink && (fstat(from, &st) || ftruncate(to, st.st_size))) {
-        int code = errno;
-        return err_sys(e, code, "cannot make the root disk");
-    }
-    pthread_attr_t attr;
-    (void) pthread_attr_init(&attr);
-    (void) pthread_attr_setstacksize(&attr, STACK);
-    int rc = reflink ? 0 : -pthread_create(&copying->thread, &attr, root_copy, copying);
-    (void) pthread_attr_destroy(&attr);
-    if (rc || reflink) {
-        fdpass_close(&copying->from, 1);
-        fdpass_close(&copying->to, 1);
-    }
-    return rc ? err_sys(e, -rc, "cannot start a thread for the root disk") : 0;
-}
-
-int vm_disks_wait(struct vm_copying *copying, struct err *e) {
-    if (copying->to >= 0) {
-        (void) pthread_join(copying->thread, NULL);
-        fdpass_close(&copying->from, 1);
-        fdpass_close(&copying->to, 1);
-    }
-    if (copying->result < 0 && e)
-        *e = copying->e;
-    return copying->result < 0 ? copying->result : 0;
-}
-
-void vm_disks_abandon(struct vm_copying *copying) {
-    copying->stop = 1;
-    (void) vm_disks_wait(copying, NULL);
-}
-
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, int tar, struct vm_copying *copying, struct err *e) {
-    *copying = VM_NOT_COPYING;
-    copying->rpc = rpc;
-    cleanup_fd int base = open_image(r, e);
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int tar, struct vm_root *root,
+                   struct err *e) {
+    *root = VM_NO_ROOT;
+    root->rpc = rpc;
+    cleanup_fd int base = vm_image_open(r, e);
     if (base < 0)
         return base;
     cleanup_fd int dir = vm_folder_open(r->slot);
-    cleanup_fd int root = dir < 0 ? dir : vm_open(dir, "root.ext4", O_RDWR | O_CREAT | O_TRUNC);
-    cleanup_fd int work = root < 0 ? root : vm_open(dir, "work.ext4", O_RDWR | O_CREAT | O_TRUNC);
+    cleanup_fd int work = dir < 0 ? dir : vm_open(dir, "work.ext4", O_RDWR | O_CREAT | O_TRUNC);
     if (work < 0)
         return err_sys(e, -work, "cannot make the VM's disks in %s/vms/%03x", engine.state_path, r->slot);
-    int rc = root_begin(r, take_fd(&base), take_fd(&root), copying, e);
+    const struct making m = {.r = r, .dir = dir, .base = base, .root = root};
+    int rc = root_begin(r, want, &m, e);
     if (rc == 0)
         rc = work_make(rpc, r, work, tar, e);
     if (rc)
-        vm_disks_abandon(copying);
+        vm_disks_abandon(root);
     return rc;
 }

@@ -82,37 +82,69 @@ struct vm_records {
 };
 int vm_records_read(struct vm_records *all, struct err *e);
 
-/* --- disks.c -------------------------------------------------------------------- */
+/* --- copy.c ----------------------------------------------------------------------- */
 
 /* What a copy reports to, and asks whether to go on. */
 struct vm_copy {
     void (*progress)(void *arg, int64_t done, int64_t total); /* may be NULL */
     int (*cancelled)(void *arg);                              /* may be NULL */
     void *arg;
+    int unshared; /* 1: no block is shared with `from`, also where the file system could */
 };
 
-/* Makes `to` (empty) equal to `from`, holes kept: 1 a reflink, 0 a copy, or a
- * negative errno with `e` filled; -ECANCELED when told to stop. */
-int vm_disk_clone(int from, int to, const struct vm_copy *copy, struct err *e);
-/* The copy of a root disk, under way in a thread of its own. */
-struct vm_copying {
+/* Makes `to` (empty) equal to `from`, holes kept: 0 or a negative errno with `e`
+ * filled; -ECANCELED when told to stop. */
+int vm_disk_copy(int from, int to, const struct vm_copy *how, struct err *e);
+/* 0, or -ENOSPC where `fd`'s file system has no `need` bytes and some to spare. */
+int vm_space_check(int fd, int64_t need, struct err *e);
+
+/* --- disks.c ---------------------------------------------------------------------- */
+
+#define VM_ROOT_FILE "root.ext4" /* of a reflink or a copy */
+#define VM_OVERLAY   "root.cow"  /* of a snapshot */
+
+enum vm_root_kind { ROOT_AUTO, ROOT_REFLINK, ROOT_SNAPSHOT, ROOT_COPY, ROOT_KINDS };
+extern const char *const vm_root_names[ROOT_KINDS];
+
+/* A root disk that was just made: its copy may be under way in a thread of its own, or
+ * its snapshot be up already. */
+struct vm_root {
     const struct rpc *rpc;
-    int from, to; /* -1 once it is over */
+    int from, to; /* of the copy; -1 once it is over */
+    int unshared;
+    int device; /* the snapshot's block device, -1 without; vm_start takes it */
     pthread_t thread;
     _Atomic int stop;
     int result;
     struct err e;
 };
-#define VM_NOT_COPYING ((struct vm_copying){.from = -1, .to = -1})
+#define VM_NO_ROOT ((struct vm_root){.from = -1, .to = -1, .device = -1})
 
 /* Makes both disks of the record in its folder; sets root_kind. `tar` is laid over
  * the work disk's content, -1 for none. On success the work disk is complete and the
  * root disk has its size; what it holds may still be on its way. */
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, int tar, struct vm_copying *copying, struct err *e);
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int tar, struct vm_root *root,
+                   struct err *e);
 /* Waits until the root disk is complete: 0 or a negative errno. Safe twice. */
-int vm_disks_wait(struct vm_copying *copying, struct err *e);
-/* Stops the copy and waits for its end. Safe twice. */
-void vm_disks_abandon(struct vm_copying *copying);
+int vm_disks_wait(struct vm_root *root, struct err *e);
+/* Stops the copy and waits for its end; lets go of the snapshot. Safe twice. */
+void vm_disks_abandon(struct vm_root *root);
+/* The image's file, O_RDONLY: the descriptor (the caller's), or a negative errno. */
+int vm_image_open(const struct vm_record *r, struct err *e);
+
+/* --- snapshot.c ------------------------------------------------------------------- */
+
+/* Makes the VM's overlay for `base` in its folder: so large that it is never full
+ * (wire_snap_overlay), zeroed and reserved. Its descriptor (the caller's), or a negative
+ * errno and nothing is left. */
+int vm_overlay_make(int dir, int base, struct err *e);
+/* Brings the snapshot up, once what the last run left of it in the kernel is gone: its
+ * block device's descriptor (the caller's), or a negative errno. */
+int vm_snapshot_up(uint64_t op, uint32_t slot, int base, int overlay, struct err *e);
+/* The same with the record's own files. */
+int vm_snapshot_open(uint64_t op, const struct vm_record *r, struct err *e);
+/* 1 when the record's root disk is one. */
+int vm_is_snapshot(const struct vm_record *r);
 
 /* --- names.c, resolv.c, json.c ---------------------------------------------------- */
 
@@ -138,13 +170,14 @@ struct vm_spec {
     struct kernel_record kernel;
     int named; /* 0: find a free random name */
     int start;
+    enum vm_root_kind root;
     int tar; /* descriptor, -1 without */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
-int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
-              struct vm_copying *copying, struct err *e);
+int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct vm_root *root,
+              struct err *e);
 /* Undoes vm_create; the lock is held. Kills the VM when it runs. */
 int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e);
 /* create, and start when asked; on success the lock is held. Where the guest never
@@ -153,9 +186,9 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e);
 
 /* Boots it, until its agent answers; the guest mounts its disks when it is greeted,
- * and that waits for `copying`. On failure nothing runs any longer and the
+ * and that waits for `root`, which gives up its device. On failure nothing runs any longer and the
  * record's state is VM_FAILED when the guest had been started, else VM_STOPPED. The lock is held. */
-int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_copying *copying, struct err *e);
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_root *root, struct err *e);
 /* The process is gone: network down, record stopped. The lock is held. Safe twice. */
 int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_state state, struct err *e);
 

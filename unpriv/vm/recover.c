@@ -8,6 +8,7 @@
 #include "../vmm/vmm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -126,7 +127,36 @@ static void mend(struct vm_record *r) {
     vm_unlock(live);
 }
 
+/* --- snapshots ------------------------------------------------------------------------ */
+
+/* A snapshot goes with its VMM; one whose last holder died in the midst of making it may be left. */
+static void mend_snapshots(const struct vm_records *all) {
+    uint64_t up[(SLOT_MAX + 63) / 64];
+    struct err e;
+    int wanted = 0;
+    for (size_t i = 0; i < all->count; i++)
+        wanted += vm_is_snapshot(&all->list[i]);
+    if (!wanted)
+        return;
+    if (priv_snap_list(0, up, &e)) {
+        log_warn(0, "%s", e.text);
+        return;
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const struct vm_record *r = &all->list[i];
+        if (vm_is_snapshot(r) && (up[r->slot / 64] >> r->slot % 64 & 1) && !jail_alive(r->slot) &&
+            priv_snap_down(0, r->slot, &e))
+            log_warn(0, "VM %s: %s", r->name, e.text);
+    }
+}
+
 /* --- folders without a record --------------------------------------------------------- */
+
+static int has_overlay(uint32_t slot) {
+    cleanup_fd int dir = vm_folder_open(slot);
+    cleanup_fd int overlay = dir < 0 ? dir : vm_open(dir, VM_OVERLAY, O_PATH);
+    return overlay >= 0;
+}
 
 /* Only slots this state folder has a trace of: another daemon of the account may own the rest. */
 static void remove_orphan(uint32_t slot, void *arg) {
@@ -139,6 +169,8 @@ static void remove_orphan(uint32_t slot, void *arg) {
     log_warn(0, "vms/%03x: no VM owns this folder, it is removed", slot);
     if (jail_alive(slot))
         quit_unknown(slot);
+    if (has_overlay(slot) && priv_snap_down(0, slot, &e))
+        log_warn(0, "vms/%03x: %s", slot, e.text);
     if (priv_net_down(0, slot, &e) || vm_folder_remove(slot, &e))
         log_error(0, "vms/%03x: %s", slot, e.text);
 }
@@ -150,6 +182,7 @@ int vm_recover(struct err *e) {
         return rc;
     for (size_t i = 0; i < all.count; i++)
         mend(&all.list[i]);
+    mend_snapshots(&all);
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
     return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;

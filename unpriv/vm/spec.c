@@ -61,6 +61,17 @@ static int parse_egress(const cJSON *args, struct vm_record *r, struct err *e) {
     return 0;
 }
 
+static int parse_root_kind(const cJSON *args, struct vm_spec *spec, struct err *e) {
+    const char *wanted = json_string_or(args, "root_disk", vm_root_names[ROOT_AUTO], e);
+    if (!wanted)
+        return -EINVAL;
+    for (spec->root = ROOT_AUTO; spec->root < ROOT_KINDS; spec->root++) {
+        if (strcmp(vm_root_names[spec->root], wanted) == 0)
+            return 0;
+    }
+    return err_set(e, EINVAL, "\"root_disk\" must be auto, reflink, snapshot or copy");
+}
+
 static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e) {
     const char *image = json_string(args, "image", e);
     const char *kernel = image ? json_string(args, "kernel", e) : NULL;
@@ -93,6 +104,8 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
         rc = parse_sizes(rpc->args, r, e);
     if (rc == 0)
         rc = parse_egress(rpc->args, r, e);
+    if (rc == 0)
+        rc = parse_root_kind(rpc->args, spec, e);
     if (rc == 0)
         rc = text_member(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
     if (rc == 0)

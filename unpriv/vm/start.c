@@ -65,7 +65,6 @@ static const struct file folder_files[] = {
     {"vmm.log", SPAWN_LOG, O_RDWR | O_CREAT | O_TRUNC},
     {"console.log", SPAWN_CONSOLE, O_RDWR | O_CREAT | O_TRUNC},
     {"jail", SPAWN_JAIL, O_RDONLY | O_DIRECTORY},
-    {"root.ext4", SPAWN_ROOT, O_RDWR},
     {"work.ext4", SPAWN_WORK, O_RDWR},
 };
 
@@ -80,6 +79,22 @@ static int open_folder_files(struct starting *s, struct err *e) {
             return err_sys(e, -fd, "cannot open %s/vms/%03x/%s", engine.state_path, s->r->slot, file->name);
         s->fds[file->role] = fd;
     }
+    return 0;
+}
+
+/* The snapshot that was made with the VM, or a new one over its overlay. */
+static int open_root(struct starting *s, struct vm_root *root, struct err *e) {
+    const struct vm_record *r = s->r;
+    if (vm_is_snapshot(r)) {
+        int device = root->device >= 0 ? take_fd(&root->device) : vm_snapshot_open(s->rpc->op, r, e);
+        s->fds[SPAWN_ROOT] = device < 0 ? -1 : device;
+        return device < 0 ? device : 0;
+    }
+    cleanup_fd int dir = vm_folder_open(r->slot);
+    int fd = dir < 0 ? dir : vm_open(dir, VM_ROOT_FILE, O_RDWR);
+    if (fd < 0)
+        return err_sys(e, -fd, "cannot open %s/vms/%03x/" VM_ROOT_FILE, engine.state_path, r->slot);
+    s->fds[SPAWN_ROOT] = fd;
     return 0;
 }
 
@@ -141,6 +156,7 @@ static int make_arguments(struct starting *s, struct err *e) {
         .vcpus = r->vcpus,
         .memory_mib = r->memory_mib,
         .kvm = s->kvm,
+        .root_device = vm_is_snapshot(r),
         .tsc_khz = s->kvm ? 0 : vmm_tsc_khz(),
         .cmdline = cmdline,
     };
@@ -251,9 +267,9 @@ static int wait_ready(struct starting *s, struct vm_live *live, struct err *e) {
 /* --- start ------------------------------------------------------------------------------ */
 
 /* The guest's kernel boots meanwhile; it looks at its disks once it is greeted. */
-static int disks_ready(struct starting *s, struct vm_copying *copying, struct err *e) {
-    int copied = copying->to >= 0;
-    int rc = vm_disks_wait(copying, e);
+static int disks_ready(struct starting *s, struct vm_root *root, struct err *e) {
+    int copied = root->to >= 0;
+    int rc = vm_disks_wait(root, e);
     if (rc == 0 && copied)
         rpc_progress(s->rpc, "disk", "disks ready", 1, 1);
     if (rc == 0)
@@ -261,10 +277,12 @@ static int disks_ready(struct starting *s, struct vm_copying *copying, struct er
     return rc;
 }
 
-static int run_steps(struct starting *s, struct vm_live *live, struct vm_copying *copying, struct err *e) {
+static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
     int rc = open_status(s, e);
     if (rc == 0)
         rc = open_folder_files(s, e);
+    if (rc == 0)
+        rc = open_root(s, root, e);
     if (rc == 0)
         rc = open_kernel_file(s, SPAWN_KERNEL, "vmlinux", e);
     if (rc == 0)
@@ -281,10 +299,11 @@ static int run_steps(struct starting *s, struct vm_live *live, struct vm_copying
         rc = make_arguments(s, e);
     if (rc == 0)
         rc = spawn(s, live, e);
-    /* Now the VMM has its own: the lock on the status file must be the jail's alone. */
+    /* Now the VMM has its own: the lock on the status file must be the jail's alone, and
+     * a snapshot goes with the last descriptor of it. */
     fdpass_close(s->fds, SPAWN_FDS);
     if (rc == 0)
-        rc = disks_ready(s, copying, e);
+        rc = disks_ready(s, root, e);
     return rc ? rc : wait_ready(s, live, e);
 }
 
@@ -298,7 +317,7 @@ static void undo_start(struct starting *s, struct vm_live *live) {
         log_error(s->rpc->op, "undoing the start of VM %s: %s", s->r->name, e.text);
 }
 
-int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_copying *copying, struct err *e) {
+int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_root *root, struct err *e) {
     struct starting s = {.rpc = rpc, .r = r};
     if (vm_live_runs(live))
         return err_set(e, EALREADY, "VM %s is running already", r->name);
@@ -307,7 +326,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
     r->state = VM_STARTING;
     int rc = store_vm_update(r, e);
     if (rc == 0)
-        rc = run_steps(&s, live, copying, e);
+        rc = run_steps(&s, live, root, e);
     fdpass_close(s.fds, SPAWN_FDS);
     if (rc == 0) {
         r->state = VM_RUNNING;
@@ -330,7 +349,7 @@ int vm_op_start(struct rpc *rpc, cJSON **result, struct err *e) {
     int rc = name ? vm_lock(rpc, name, &live, &r, e) : -EINVAL;
     if (rc)
         return rc;
-    struct vm_copying none = VM_NOT_COPYING;
+    struct vm_root none = VM_NO_ROOT;
     rc = vm_start(rpc, live, &r, &none, e);
     if (rc == 0)
         *result = vm_json(&r);

@@ -64,11 +64,11 @@ static int add_kernel(struct jail_args *a, const struct vmm_config *c, struct er
 /* The host's page cache is used and the guest's flushes are honoured; what the
  * guest discards is freed in the file. A full host disk stops the VM (status
  * "io-error") rather than failing the guest's writes. */
-static void add_disk(struct jail_args *a, int role, const char *serial) {
+static void add_disk(struct jail_args *a, int role, const char *driver, const char *serial) {
     vmm_args_add(a, "-add-fd");
     vmm_args_add(a, "fd=%d,set=%d", SPAWN_FD_NUMBER(role), role);
     vmm_args_add(a, "-blockdev");
-    vmm_args_add(a, "driver=file,node-name=%s,filename=/dev/fdset/%d,locking=off,discard=unmap", serial, role);
+    vmm_args_add(a, "driver=%s,node-name=%s,filename=/dev/fdset/%d,locking=off,discard=unmap", driver, serial, role);
     vmm_args_add(a, "-device");
     vmm_args_add(a, "virtio-blk-device,drive=%s,serial=%s", serial, serial);
 }
@@ -113,8 +113,8 @@ static int qemu_arguments(const struct vmm_config *config, struct err *e) {
     int r = add_kernel(&args, config, e);
     if (r)
         return r;
-    add_disk(&args, SPAWN_ROOT, "root");
-    add_disk(&args, SPAWN_WORK, "work");
+    add_disk(&args, SPAWN_ROOT, config->root_device ? "host_device" : "file", "root");
+    add_disk(&args, SPAWN_WORK, "file", "work");
     add_devices(&args, config);
     return vmm_args_seal(&args, e);
 }

@@ -14,6 +14,7 @@ struct vmm_config {
     uint32_t vcpus;
     uint32_t memory_mib;
     int kvm;          /* 1: KVM, 0: emulation */
+    int root_device;  /* 1: the root disk is a block device, 0: a regular file */
     uint64_t tsc_khz; /* the host's TSC, for the guest's command line under emulation */
     uint8_t mac[6];
     const char *cmdline; /* the guest's own part of the kernel command line */

@@ -1,0 +1,122 @@
+# Root disks: each kind that can be had here, on this file system and on a btrfs of its
+# own. Needs of its surroundings tests/lib.sh, `as` and `capture`; DISKS_ACCOUNT (alice)
+# has an image and a kernel. tests/vm runs it where device-mapper is.
+# shellcheck shell=bash
+
+account=${DISKS_ACCOUNT:-alice}
+home_state=/home/$account/.local/state
+scratch=$(mktemp -d /var/tmp/banger-disks.XXXXXX)
+chmod 0711 "$scratch"
+place=$home_state # $XDG_STATE_HOME of what follows
+banger() { as "$account" env XDG_STATE_HOME="$place" banger "$@"; }
+show() { banger vm show "$1" --json | jq -r ".$2"; }
+in_guest() { banger vm exec disk -- sh -c "$1"; }
+says() { [ "$(in_guest "$1" 2>/dev/null)" = "$2" ]; }
+is_stopped() { [ "$(show disk state)" = stopped ]; }
+base_sum() { sha256sum "$place/banger/images/"*/rootfs.ext4 | cut -d' ' -f1; }
+snapshots() { dmsetup ls 2>/dev/null | grep -c "^banger-$(printf %08x "$(id -u "$account")")-"; }
+loops() { losetup --list --noheadings --output BACK-FILE 2>/dev/null | grep -c "^$place/banger/"; }
+folders() { find "$place/banger/vms" -mindepth 1 -maxdepth 1 2>/dev/null; }
+nothing_of_it() { [ "$(snapshots)/$(loops)/$(folders)" = 0/0/ ]; }
+
+# file_system KIND SIZE: a file system of its own as the place, with image and kernel in it.
+file_system() {
+    local kind=$1 size=$2
+    truncate -s "$size" "$scratch/$kind.img"
+    "mkfs.$kind" -q "$scratch/$kind.img" >/dev/null 2>&1 && mkdir -p "$scratch/$kind" &&
+        mount -o loop "$scratch/$kind.img" "$scratch/$kind" 2>"$scratch/why" || return 1
+    place=$scratch/$kind
+    mkdir "$place/banger"
+    cp -a --sparse=always "$home_state/banger/images" "$home_state/banger/kernels" "$home_state/banger"/banger.db* "$place/banger/"
+    chown -R "$account:" "$place"
+    chmod 0700 "$place/banger"
+}
+leave_file_system() {
+    banger daemon stop >/dev/null 2>&1
+    until_true 10 umount "$place" 2>/dev/null
+    place=$home_state
+}
+
+# can KIND: whether a root disk of that kind can be had at the place; else why is said in one line.
+can() {
+    capture banger vm create --name try --memory 512M --no-start --root-disk "$1"
+    if [ "$status" -eq 0 ]; then
+        banger vm delete -f try >/dev/null
+        return 0
+    fi
+    equal "$here: $1 cannot be had: one sentence" "$(grep -v '^spec:' <<<"$err" | grep -c .)" 1
+    contains "$here: $1 cannot be had: it is named" "$err" "\"$1\""
+    check "$here: $1 cannot be had: nothing is left" until_true 5 nothing_of_it
+    return 1
+}
+
+folder() { echo "$place/banger/vms/$(printf %03x "$(show disk slot)")"; }
+shared() { filefrag -v "$(folder)/root.ext4" | grep -q shared; }
+# reserved: the overlay has every block it can ever use.
+reserved() {
+    local overlay size
+    overlay=$(folder)/root.cow
+    size=$(stat -c %s "$overlay")
+    [ "$(du -B1 "$overlay" | cut -f1)" -ge "$size" ] && [ "$size" -gt "$(stat -c %s "$place/banger/images/"*/rootfs.ext4)" ]
+}
+
+# whole KIND: its life, with the engine and the VMM killed on the way.
+whole() {
+    local kind=$1 sum image
+    sum=$(base_sum)
+    image=$(banger image list --json | jq -r '.images[0].name')
+    capture banger vm create --name disk --memory 512M --root-disk "$kind"
+    equal "$here: $kind: create" "$status/$(show disk root_kind)" "0/$kind"
+    [ "$kind" != reflink ] || check "$here: reflink: its blocks are the image's" shared
+    [ "$kind" != snapshot ] || check "$here: snapshot: the overlay is reserved" reserved
+    [ "$kind" != snapshot ] || equal "$here: snapshot: it is up, on two loop devices" "$(snapshots)/$(loops)" 1/2
+    capture banger image delete "$image"
+    contains "$here: $kind: the image cannot be deleted meanwhile" "$status $err" "1 banger: VM disk uses this image"
+    in_guest 'echo one >/var/one; sync'
+    kill -9 "$(banger daemon status --json | jq -r .pid)"
+    check "$here: $kind: the VM goes on without its engine" until_true 20 says 'cat /var/one' one
+    in_guest 'echo two >/var/two; sync'
+    kill -9 "$(show disk pid)"
+    check "$here: $kind: VMM killed: found out" until_true 20 is_stopped
+    banger vm start disk >/dev/null 2>&1
+    check "$here: $kind: VMM killed: what was synced is there" says 'cat /var/one /var/two | tr "\n" " "' 'one two '
+    in_guest 'echo three >/var/three'
+    banger vm stop disk >/dev/null 2>&1
+    check "$here: $kind: stopped: no snapshot stays up" until_true 5 test "$(snapshots)" = 0
+    banger vm start disk >/dev/null 2>&1
+    check "$here: $kind: a stop and a start keep what was written" says 'cat /var/three' three
+    # A daemon that died with its VM finds both gone.
+    kill -9 "$(banger daemon status --json | jq -r .monitor_pid)" "$(show disk pid)"
+    check "$here: $kind: VMM and daemon killed: found out" until_true 20 is_stopped
+    banger vm delete -f disk >/dev/null
+    check "$here: $kind: nothing is left" until_true 10 nothing_of_it
+    equal "$here: $kind: the image is as it was" "$(base_sum)" "$sum"
+}
+
+banger daemon stop >/dev/null 2>&1
+here=$(stat -f -c %T "$place")
+cheapest=''
+for kind in reflink snapshot copy; do
+    can $kind || continue
+    whole $kind
+    : "${cheapest:=$kind}"
+done
+banger vm create --name disk --memory 512M --no-start >/dev/null 2>&1
+equal "$here: left to choose, the cheapest is taken" "$(show disk root_kind)" "$cheapest"
+banger vm delete -f disk >/dev/null
+banger daemon stop >/dev/null
+
+# A file system that shares blocks.
+if file_system btrfs 2G; then
+    here=btrfs
+    whole reflink
+    can snapshot && not_ok "btrfs: a snapshot, whose reservation btrfs does not keep"
+    can copy || not_ok "btrfs: copy"
+    banger vm create --name disk --memory 512M --no-start >/dev/null 2>&1
+    equal "btrfs: left to choose, a reflink is taken" "$(show disk root_kind)" reflink
+    banger vm delete -f disk >/dev/null
+    leave_file_system
+else
+    skip "a reflink" "no btrfs here: $(cat "$scratch/why")"
+fi
+rm -rf "$scratch"

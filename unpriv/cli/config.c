@@ -1,0 +1,216 @@
+#include "config.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/toml.h"
+#include "../image/catalog.h"
+#include "client.h"
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_NAME "config.toml"
+#define TABLE     "vm_defaults"
+
+static int64_t default_disk(void) {
+    return OPTIONS_DEFAULT_DISK;
+}
+static void show_count(int64_t n, char *out, size_t size) {
+    (void) snprintf(out, size, "%" PRId64, n);
+}
+static void show_mib(int64_t n, char *out, size_t size) {
+    (void) snprintf(out, size, "%" PRId64 " MiB", n);
+}
+static void show_bytes(int64_t n, char *out, size_t size) {
+    char text[32];
+    output_size(n, text);
+    (void) snprintf(out, size, "%s", text);
+}
+
+/* The engine's own bounds are the same (vm/spec.c); here they are found before an image is pulled. */
+static const struct setting {
+    const char *table, *key, *name;
+    enum option_id option;
+    int is_size; /* a number of bytes, or a text such as "8G" */
+    int64_t least, most;
+    int64_t (*host)(void);                                /* of a number: its default */
+    void (*show)(int64_t number, char *out, size_t size); /* NULL: a text */
+    const char *words;                                    /* of a text: those it can be, or NULL */
+    const char *preset;                                   /* of a text: its default */
+    const char *origin;                                   /* of the default */
+    const char *wanted;
+} settings[CONFIG_KEYS] = {
+    [CONFIG_VCPU] = {TABLE, "vcpu", TABLE ".vcpu", OPT_VCPU, 0, 1, 255, options_default_vcpus, show_count, NULL, NULL,
+                     "a quarter of the host's processors, 1 to 4", "a whole number from 1 to 255"},
+    [CONFIG_MEMORY] = {TABLE, "memory_mib", TABLE ".memory_mib", OPT_MEMORY, 0, 128, UINT32_MAX, options_default_memory,
+                       show_mib, NULL, NULL, "an eighth of the host's memory, 512 MiB to 8 GiB",
+                       "a whole number of MiB from 128"},
+    [CONFIG_DISK_SIZE] = {TABLE, "disk_size", TABLE ".disk_size", OPT_DISK_SIZE, 1, 64LL << 20, 16LL << 40,
+                          default_disk, show_bytes, NULL, NULL, "banger's own", "a size from 64M to 16T, as in \"8G\""},
+    [CONFIG_ROOT_DISK] = {TABLE, "root_disk", TABLE ".root_disk", OPT_ROOT_DISK, 0, 0, 0, NULL, NULL, ROOT_DISK_WORDS,
+                          "auto", "banger's own: the cheapest that can be had", "one of \"" ROOT_DISK_WORDS "\""},
+    [CONFIG_IMAGE] = {"", "default_image_name", "default_image_name", OPT_IMAGE, 0, 0, 0, NULL, NULL, NULL,
+                      CATALOG_DEFAULT_IMAGE, "banger's own", "an image's name, in quotes and not empty"},
+};
+
+static struct config own;            /* of the account's file */
+static char own_file[PATH_MAX + 16]; /* its name, "" while not looked for */
+
+/* --- the file ------------------------------------------------------------------------ */
+
+static int take_number(const struct setting *s, const struct toml_entry *entry, int64_t *out) {
+    *out = entry->number;
+    if (entry->type == TOML_STRING && s->is_size && options_size(entry->text, 1, out) < 0)
+        return 0;
+    return (entry->type == TOML_INTEGER || (entry->type == TOML_STRING && s->is_size)) && *out >= s->least &&
+           *out <= s->most;
+}
+
+static int take_text(const struct setting *s, const struct toml_entry *entry, char out[CONFIG_TEXT_MAX]) {
+    if (entry->type != TOML_STRING || !entry->text[0] || strlen(entry->text) >= CONFIG_TEXT_MAX ||
+        (s->words && !options_choice(s->words, entry->text)))
+        return 0;
+    (void) snprintf(out, CONFIG_TEXT_MAX, "%s", entry->text);
+    text_sanitize(out);
+    return strcmp(out, entry->text) == 0;
+}
+
+static int visit_header(const struct toml_entry *entry, struct config *config, struct err *e) {
+    if (entry->in_array || strcmp(entry->table, TABLE) != 0)
+        return err_set(e, EINVAL, "there is no table %s%s%s: the only one is [" TABLE "]", entry->in_array ? "[[" : "[",
+                       entry->table, entry->in_array ? "]]" : "]");
+    if (config->vm_defaults)
+        return err_set(e, EINVAL, "[" TABLE "] is there already, in line %u: keep one of them", config->vm_defaults);
+    config->vm_defaults = entry->line;
+    return 0;
+}
+
+static const char *next_key(size_t index, const void *arg) {
+    const char *table = arg;
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (strcmp(settings[i].table, table) == 0 && index-- == 0)
+            return settings[i].key;
+    }
+    return NULL;
+}
+
+static int unknown_key(const struct toml_entry *entry, struct err *e) {
+    const char *near = options_nearest(entry->key, next_key, entry->table);
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (strcmp(settings[i].key, entry->key) == 0)
+            return err_set(e, EINVAL, "%s belongs %s", entry->key,
+                           settings[i].table[0] ? "under [" TABLE "]" : "before the first [table]");
+    }
+    if (near)
+        return err_set(e, EINVAL, "there is no setting %s: did you mean %s?", entry->key, near);
+    return err_set(e, EINVAL, "there is no setting %s: banger.toml(5) lists those that exist", entry->key);
+}
+
+static int visit(const struct toml_entry *entry, void *arg, struct err *e) {
+    struct config *config = arg;
+    if (!entry->key)
+        return visit_header(entry, config, e);
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const struct setting *s = &settings[i];
+        struct config_value *v = &config->values[i];
+        if (strcmp(s->table, entry->table) != 0 || strcmp(s->key, entry->key) != 0)
+            continue;
+        if (v->line)
+            return err_set(e, EINVAL, "%s is there already, in line %u: keep one of them", s->key, v->line);
+        v->line = entry->line;
+        if (s->show ? take_number(s, entry, &v->number) : take_text(s, entry, v->text))
+            return 0;
+        return err_set(e, EINVAL, "%s must be %s", s->key, s->wanted);
+    }
+    return unknown_key(entry, e);
+}
+
+int config_parse(const char *text, size_t size, const char *file, struct config *config, struct err *e) {
+    memset(config, 0, sizeof(*config));
+    return toml_read(text, size, file, visit, config, e);
+}
+
+/* All of the file, or a negative errno; one byte more than may be shows that it is too large. */
+static ssize_t slurp(const char *file, char *text, size_t size, struct err *e) {
+    struct stat st;
+    size_t have = 0;
+    cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "cannot open %s", file);
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return err_set(e, EINVAL, "%s is not a regular file: make it one, or remove it", file);
+    while (have < size) {
+        ssize_t n = read(fd, text + have, size - have);
+        if (n < 0 && errno != EINTR)
+            return err_sys(e, errno, "cannot read %s", file);
+        if (n == 0)
+            break;
+        have += n > 0 ? (size_t) n : 0;
+    }
+    return (ssize_t) have;
+}
+
+int config_load(struct err *e) {
+    static struct err first;
+    if (!own_file[0]) {
+        char text[TOML_BYTES_MAX + 1];
+        const struct paths *paths = client_paths(&first);
+        if (paths) {
+            (void) snprintf(own_file, sizeof(own_file), "%s/" FILE_NAME, paths->config);
+            ssize_t size = slurp(own_file, text, sizeof(text), &first);
+            if (size >= 0 && config_parse(text, (size_t) size, own_file, &own, &first))
+                memset(&own, 0, sizeof(own));
+        }
+    }
+    if (first.code && e)
+        *e = first;
+    return -first.code;
+}
+
+/* --- what is in force ---------------------------------------------------------------- */
+
+static const struct config_value *from_file(enum config_key key) {
+    (void) config_load(NULL);
+    return own.values[key].line ? &own.values[key] : NULL;
+}
+
+int64_t config_number(const struct invocation *in, enum config_key key) {
+    const struct setting *s = &settings[key];
+    if (in && options_given(in, s->option))
+        return options_number(in, s->option, 0);
+    const struct config_value *v = from_file(key);
+    return v ? v->number : s->host();
+}
+
+const char *config_text(const struct invocation *in, enum config_key key) {
+    const struct setting *s = &settings[key];
+    if (in && options_given(in, s->option))
+        return options_text(in, s->option, "");
+    const struct config_value *v = from_file(key);
+    return v ? v->text : s->preset;
+}
+
+const char *config_name(enum config_key key) {
+    return settings[key].name;
+}
+
+void config_show(enum config_key key, char *out, size_t size) {
+    if (settings[key].show)
+        settings[key].show(config_number(NULL, key), out, size);
+    else
+        (void) snprintf(out, size, "%s", config_text(NULL, key));
+}
+
+void config_origin(enum config_key key, char *out, size_t size) {
+    const struct config_value *v = from_file(key);
+    if (v)
+        (void) snprintf(out, size, "%s:%u", own_file, v->line);
+    else
+        (void) snprintf(out, size, "%s", settings[key].origin);
+}
