@@ -29,7 +29,7 @@ WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wformat=2 -Wswitc
     -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wundef -Wwrite-strings -Wpointer-arith -Wcast-align=strict -Wnull-dereference
 HARDENING := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-DEFINES := -D_GNU_SOURCE -isystem /usr/include/libnl3 -DBANGER_VERSION='"$(VERSION)"' -DBANGER_BINDIR='"$(BINDIR)"' \
+DEFINES := -D_GNU_SOURCE -DBANGER_VERSION='"$(VERSION)"' -DBANGER_BINDIR='"$(BINDIR)"' \
     -DBANGER_LIBEXECDIR='"$(LIBEXECDIR)"' -DBANGER_DATADIR='"$(DATADIR)"' -DBANGER_POLICY='"$(POLICY)"'
 CFLAGS  := -std=gnu17 -O2 -g $(WARNINGS) $(HARDENING) $(DEFINES)
 LDFLAGS := -pie -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -Wl,--gc-sections
@@ -39,7 +39,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 COMMON_SRC := $(wildcard common/*.c)
 
 HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
-HELPER_LIB := -lnl-route-3 -lnl-3 -lnftnl -lmnl
+HELPER_LIB := -lnftnl -lmnl
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c)

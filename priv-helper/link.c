@@ -1,5 +1,4 @@
-/* Links, addresses and routes by libnl-route. Nothing is cached: each message is built
- * for the one interface it is about. */
+/* Links, addresses and routes by rtnetlink. Nothing is cached. */
 #include "net.h"
 
 #include <arpa/inet.h>
@@ -11,93 +10,53 @@
 #include <linux/ip.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
-#include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/inet.h>
-#include <netlink/route/link/inet6.h>
-#include <netlink/route/route.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define DUMP_TRIES  8
-#define ANSWER_MAX  32768 /* what the kernel fills at most in a dump */
-#define VNET_HEADER 12    /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
+#define VNET_HEADER 12 /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
+#define NOBODY      UINT32_MAX
 
-static struct nl_sock *route;
-
-/* --- talking ------------------------------------------------------------------- */
-
-static int kernel_error; /* of the request under way: libnl's own numbers say less */
-
-static int on_error(struct sockaddr_nl *from, struct nlmsgerr *answer, void *arg) {
-    (void) from, (void) arg;
-    kernel_error = answer->error;
-    return NL_STOP;
+/* About the interface of that name or, where `name` is NULL, of that index. */
+static struct nlmsghdr *add_link(uint16_t type, uint16_t flags, uint8_t tolerated, const char *name, int index) {
+    const struct ifinfomsg link = {.ifi_index = index};
+    struct nlmsghdr *h = netlink_add(type, flags, tolerated, &link, sizeof(link));
+    if (name)
+        mnl_attr_put_strz(h, IFLA_IFNAME, name);
+    return h;
 }
 
-static int on_end(struct nl_msg *message, void *arg) {
-    const struct nlmsghdr *h = nlmsg_hdr(message);
-    (void) arg;
-    if (nlmsg_datalen(h) >= (int) sizeof(int))
-        kernel_error = *(const int *) nlmsg_data(h);
-    return NL_OK;
+/* Changes are RTM_SETLINK: RTM_NEWLINK without such an interface means the whole group
+ * to kernels before 5.18. */
+static struct nlmsghdr *add_up(const char *name) {
+    struct nlmsghdr *h = add_link(RTM_SETLINK, 0, 0, name, 0);
+    struct ifinfomsg *link = mnl_nlmsg_get_payload(h);
+    link->ifi_flags = link->ifi_change = IFF_UP;
+    return h;
 }
 
-/* Every message needs the capability while it is sent. */
-static int send_raised(struct nl_sock *sock, struct nl_msg *message) {
-    struct iovec iov = {nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len};
-    cap_raise(CAP_NET_ADMIN);
-    int r = nl_send_iovec(sock, message, &iov, 1);
-    cap_lower();
-    return r;
+static void add_conf(const char *name, uint16_t conf, uint32_t value) {
+    struct nlmsghdr *h = add_link(RTM_SETLINK, 0, 0, name, 0);
+    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+    struct nlattr *inet = mnl_attr_nest_start(h, AF_INET);
+    struct nlattr *list = mnl_attr_nest_start(h, IFLA_INET_CONF);
+    mnl_attr_put_u32(h, conf, value);
+    mnl_attr_nest_end(h, list);
+    mnl_attr_nest_end(h, inet);
+    mnl_attr_nest_end(h, spec);
 }
 
-int link_init(void) {
-    struct nl_cb *cb = net_allocated(nl_cb_alloc(NL_CB_DEFAULT));
-    route = net_allocated(nl_socket_alloc_cb(cb));
-    nl_cb_overwrite_send(cb, send_raised);
-    nl_socket_disable_msg_peek(route); /* its buffer holds the longest answer: one call to read it */
-    die_if(nl_socket_set_msg_buf_size(route, ANSWER_MAX), "out of memory");
-    if (nl_cb_err(cb, NL_CB_CUSTOM, on_error, NULL) || nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_end, NULL))
-        return -EINVAL;
-    cap_raise(CAP_NET_ADMIN); /* the kernel also asks what the opener had */
-    int r = nl_connect(route, NETLINK_ROUTE);
-    cap_lower();
-    return r ? -EIO : net_hear_kernel_only(nl_socket_get_fd(route));
-}
-
-/* After a request: the kernel's errno. What libnl cannot read would leave every later
- * answer one behind: it ends the worker. */
-static int result(int r) {
-    int error = kernel_error;
-    kernel_error = 0;
-    die_if(r < 0 && error == 0, "the kernel's answer on netlink cannot be read");
-    return error;
-}
-
-static struct nl_msg *request(int type, int flags, void *header, size_t size) {
-    struct nl_msg *message = net_allocated(nlmsg_alloc_simple(type, flags));
-    die_if(nlmsg_append(message, header, size, NLMSG_ALIGNTO), "out of memory");
-    return message;
-}
-
-/* Sends `message` and frees it; `each` gets what is answered. */
-static int ask(struct nl_msg *message, nl_recvmsg_msg_cb_t each, void *arg) {
-    int r = -NLE_DUMP_INTR;
-    int dump = nlmsg_hdr(message)->nlmsg_flags & NLM_F_DUMP;
-    (void) nl_socket_modify_cb(route, NL_CB_VALID, NL_CB_CUSTOM, each, arg);
-    for (int try = 0; try < DUMP_TRIES && r == -NLE_DUMP_INTR; try++) {
-        nlmsg_hdr(message)->nlmsg_seq = NL_AUTO_SEQ;
-        r = nl_send_auto(route, message);
-        if (r >= 0)
-            r = nl_recvmsgs_default(route);
-    }
-    if (r >= 0 && !dump)
-        r = nl_wait_for_ack(route);
-    nlmsg_free(message);
-    return r == -NLE_DUMP_INTR ? -EINTR : result(r);
+/* Before it is up: which ARP requests it answers, and no link-local address, without
+ * which the host sends its guests no IPv6 at all. A kernel may have none. */
+static void add_settings(const char *name, uint32_t arp_ignore) {
+    add_conf(name, IPV4_DEVCONF_ARP_IGNORE, arp_ignore);
+    add_conf(name, IPV4_DEVCONF_ARP_ANNOUNCE, 2);
+    struct nlmsghdr *h = add_link(RTM_SETLINK, 0, EAFNOSUPPORT, name, 0);
+    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+    struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
+    mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    mnl_attr_nest_end(h, inet6);
+    mnl_attr_nest_end(h, spec);
 }
 
 /* --- looking ------------------------------------------------------------------ */
@@ -105,31 +64,32 @@ static int ask(struct nl_msg *message, nl_recvmsg_msg_cb_t each, void *arg) {
 struct found {
     int index;
     unsigned flags;
-    uint32_t group;
+    uint32_t group, owner;
     char name[IFNAME_SIZE]; /* filled up with zeros */
 };
 
-static int on_link(struct nl_msg *message, void *arg) {
-    struct nlmsghdr *h = nlmsg_hdr(message);
-    const struct ifinfomsg *link = nlmsg_data(h);
-    struct nlattr *group = nlmsg_find_attr(h, sizeof(*link), IFLA_GROUP);
-    struct nlattr *name = nlmsg_find_attr(h, sizeof(*link), IFLA_IFNAME);
+static int on_link(const struct nlmsghdr *h, void *arg) {
+    const struct ifinfomsg *link = mnl_nlmsg_get_payload(h);
+    const struct nlattr *group = netlink_find(h, sizeof(*link), IFLA_GROUP, sizeof(uint32_t));
+    const struct nlattr *name = netlink_find(h, sizeof(*link), IFLA_IFNAME, 1);
+    const struct nlattr *info = netlink_find(h, sizeof(*link), IFLA_LINKINFO, 0);
+    const struct nlattr *owner =
+        netlink_within(netlink_within(info, IFLA_INFO_DATA, 0), IFLA_TUN_OWNER, sizeof(uint32_t));
     struct found *f = arg;
-    if (nlmsg_datalen(h) < (int) sizeof(*link) || !group || !name)
-        return NL_OK;
-    *f = (struct found){.index = link->ifi_index, .flags = link->ifi_flags, .group = nla_get_u32(group)};
-    (void) nla_strlcpy(f->name, name, sizeof(f->name));
-    return NL_OK;
+    if (h->nlmsg_type != RTM_NEWLINK || !group || !name || mnl_attr_get_payload_len(name) > sizeof(f->name))
+        return -1;
+    *f = (struct found){.index = link->ifi_index,
+                        .flags = link->ifi_flags,
+                        .group = mnl_attr_get_u32(group),
+                        .owner = owner ? mnl_attr_get_u32(owner) : NOBODY};
+    memcpy(f->name, mnl_attr_get_payload(name), mnl_attr_get_payload_len(name));
+    return 0;
 }
 
-/* By index, or where `name` is not NULL by name. */
 static int look(const char *name, int index, struct found *f) {
-    struct ifinfomsg link = {.ifi_index = index};
-    struct nl_msg *message = request(RTM_GETLINK, 0, &link, sizeof(link));
-    if (name)
-        (void) nla_put_string(message, IFLA_IFNAME, name);
     *f = (struct found){0};
-    int r = ask(message, on_link, f);
+    (void) add_link(RTM_GETLINK, 0, 0, name, index);
+    int r = netlink_talk(NETLINK_LINKS, on_link, f);
     return !r && f->index <= 0 ? -ENODEV : r;
 }
 
@@ -141,29 +101,30 @@ int link_find(const char *name, uint32_t group) {
     return f.group == group ? f.index : -EEXIST;
 }
 
-static int on_tap(struct nl_msg *message, void *arg) {
-    struct found f = {0};
-    (void) on_link(message, &f);
+static int on_tap(const struct nlmsghdr *h, void *arg) {
+    struct found f;
+    if (on_link(h, &f))
+        return -1;
     net_add_tap(arg, f.name);
-    return NL_OK;
+    return 0;
 }
 
 int link_list(struct net_slots *slots) {
-    struct ifinfomsg all = {0};
-    struct nl_msg *message = request(RTM_GETLINK, NLM_F_DUMP, &all, sizeof(all));
-    struct nlattr *info = nla_nest_start(message, IFLA_LINKINFO);
-    (void) nla_put_string(message, IFLA_INFO_KIND, "tun");
-    (void) nla_nest_end(message, info);
-    return ask(message, on_tap, slots);
+    struct nlmsghdr *h = add_link(RTM_GETLINK, NLM_F_DUMP, 0, NULL, 0);
+    struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+    mnl_attr_put_strz(h, IFLA_INFO_KIND, "tun");
+    mnl_attr_nest_end(h, info);
+    return netlink_talk(NETLINK_LINKS, on_tap, slots);
 }
 
 /* --- making ------------------------------------------------------------------- */
 
-/* A persistent tap of the name may be waiting: its last user can make it so without
- * any capability. Attaching to one is not making one: it is ended instead. */
+/* A persistent tap of the name may be waiting. One that has an owner is a live slot's
+ * that nobody has open. Any other was a descriptor's, whose last user can make it
+ * persistent without any capability: attaching to it is not making one, it is ended. */
 int link_tap(const char *name, int *fd) {
-    struct ifreq want = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-    struct ifreq have = {0};
+    struct ifreq want = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR}, have = {0};
+    struct found f;
     int header = VNET_HEADER;
     memcpy(want.ifr_name, name, strlen(name) + 1);
     *fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -172,12 +133,11 @@ int link_tap(const char *name, int *fd) {
     cap_raise(CAP_NET_ADMIN);
     int r = ioctl(*fd, TUNSETIFF, &want);
     cap_lower();
-    int error = r ? errno : 0;
-    if (!error && (ioctl(*fd, TUNGETIFF, &have) || ioctl(*fd, TUNSETVNETHDRSZ, &header)))
-        error = errno;
+    int error = r || ioctl(*fd, TUNGETIFF, &have) || ioctl(*fd, TUNSETVNETHDRSZ, &header) ? errno : 0;
     if (!error && (have.ifr_flags & IFF_PERSIST)) {
-        (void) ioctl(*fd, TUNSETPERSIST, 0);
         error = EEXIST;
+        if (look(name, 0, &f) == 0 && f.owner == NOBODY)
+            (void) ioctl(*fd, TUNSETPERSIST, 0);
     }
     if (!error)
         return 0;
@@ -186,84 +146,40 @@ int link_tap(const char *name, int *fd) {
     return error == EBUSY || error == EINVAL ? -EEXIST : -error;
 }
 
-static struct rtnl_link *link_named(const char *name) {
-    struct rtnl_link *link = net_allocated(rtnl_link_alloc());
-    rtnl_link_set_name(link, name);
-    return link;
+int link_keep(int fd, uint32_t uid) {
+    return ioctl(fd, TUNSETOWNER, (unsigned long) uid) || ioctl(fd, TUNSETPERSIST, 1) ? -errno : 0;
 }
 
-/* Changes the interface of that name; frees `changes`. As RTM_SETLINK: RTM_NEWLINK
- * without such an interface means the whole group to kernels before 5.18. */
-static int change(struct rtnl_link *changes) {
-    struct rtnl_link *any = net_allocated(rtnl_link_alloc());
-    struct nl_msg *message;
-    die_if(rtnl_link_build_change_request(any, changes, 0, &message), "out of memory");
-    nlmsg_hdr(message)->nlmsg_type = RTM_SETLINK;
-    rtnl_link_put(any);
-    rtnl_link_put(changes);
-    return result(nl_send_sync(route, message));
-}
-
-/* Before it is up: which ARP requests it answers, and no link-local address, without
- * which the host sends its guests no IPv6 at all. */
-static int settle(const char *name, uint32_t arp_ignore) {
-    int r = -EAFNOSUPPORT;
-    for (int ipv6 = 1; ipv6 >= 0 && r == -EAFNOSUPPORT; ipv6--) { /* a kernel may have none */
-        struct rtnl_link *link = link_named(name);
-        (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_ARP_IGNORE, arp_ignore);
-        (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_ARP_ANNOUNCE, 2);
-        if (ipv6)
-            (void) rtnl_link_inet6_set_addr_gen_mode(link, IN6_ADDR_GEN_MODE_NONE);
-        r = change(link);
-    }
-    return r;
-}
-
+/* With a MAC of its own; without one it takes over a port's, and that changes. No slot has 0xffff. */
 static int bridge_create(const char *name, uint32_t uid) {
-    /* The bridge's own MAC; without one it takes over a port's, and that changes. No slot has 0xffff. */
     uint8_t mac[6];
     addr_mac(mac, uid, 0xffff);
-    struct ifinfomsg any = {0};
-    struct nl_msg *message = request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &any, sizeof(any));
-    (void) nla_put_string(message, IFLA_IFNAME, name);
-    (void) nla_put(message, IFLA_ADDRESS, sizeof(mac), mac);
-    (void) nla_put_u32(message, IFLA_GROUP, NET_GROUP_BRIDGE);
-    struct nlattr *info = nla_nest_start(message, IFLA_LINKINFO);
-    (void) nla_put_string(message, IFLA_INFO_KIND, "bridge");
-    struct nlattr *data = nla_nest_start(message, IFLA_INFO_DATA);
-    (void) nla_put_u32(message, IFLA_BR_STP_STATE, 0);
-    (void) nla_put_u8(message, IFLA_BR_MCAST_SNOOPING, 0);
-    (void) nla_nest_end(message, data);
-    (void) nla_nest_end(message, info);
-    int r = result(nl_send_sync(route, message));
-    return r == -EEXIST ? 0 : r; /* another helper of the account was faster */
-}
-
-static int bridge_address(int index, uint32_t gateway) {
-    uint32_t bytes = htonl(gateway);
-    struct nl_addr *local = net_allocated(nl_addr_build(AF_INET, &bytes, sizeof(bytes)));
-    struct rtnl_addr *address = net_allocated(rtnl_addr_alloc());
-    nl_addr_set_prefixlen(local, SUBNET_PREFIX);
-    rtnl_addr_set_ifindex(address, index);
-    (void) rtnl_addr_set_local(address, local);
-    int r = result(rtnl_addr_add(route, address, NLM_F_CREATE | NLM_F_EXCL));
-    rtnl_addr_put(address);
-    nl_addr_put(local);
-    return r == -EEXIST ? 0 : r;
-}
-
-static int bring_up(struct rtnl_link *link) {
-    rtnl_link_set_flags(link, IFF_UP);
-    return change(link);
+    /* another helper of the account may be faster */
+    struct nlmsghdr *h = add_link(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, EEXIST, name, 0);
+    mnl_attr_put(h, IFLA_ADDRESS, sizeof(mac), mac);
+    mnl_attr_put_u32(h, IFLA_GROUP, NET_GROUP_BRIDGE);
+    struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+    mnl_attr_put_strz(h, IFLA_INFO_KIND, "bridge");
+    struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+    mnl_attr_put_u32(h, IFLA_BR_STP_STATE, 0);
+    mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
+    mnl_attr_nest_end(h, data);
+    mnl_attr_nest_end(h, info);
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
 /* Each step may have been made by a helper that was killed before the next; `up`
  * comes last and says that all are done. */
 static int bridge_finish(const char *name, int index, uint32_t subnet) {
-    int r = settle(name, 1); /* ARP answers for the bridge's own address only */
-    if (!r)
-        r = bridge_address(index, addr_gateway(subnet));
-    return r ? r : bring_up(link_named(name));
+    struct ifaddrmsg gateway = {.ifa_family = AF_INET, .ifa_prefixlen = SUBNET_PREFIX, .ifa_index = (uint32_t) index};
+    add_settings(name, 1); /* ARP answers for the bridge's own address only */
+    struct nlmsghdr *h = netlink_add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, EEXIST, &gateway, sizeof(gateway));
+    mnl_attr_put_u32(h, IFA_LOCAL, htonl(addr_gateway(subnet)));
+    int r = netlink_talk(NETLINK_LINKS, NULL, NULL);
+    if (r)
+        return r;
+    (void) add_up(name);
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
 int link_bridge(const struct net_account *account) {
@@ -288,44 +204,40 @@ int link_bridge(const struct net_account *account) {
 /* LLDP frames are given to the port itself past every hook of the bridge: the port
  * answers no ARP, and the rules drop what is IP. */
 int link_attach(const char *tap, int bridge) {
-    int r = settle(tap, 8);
-    if (r)
-        return r;
-    struct rtnl_link *link = link_named(tap);
-    rtnl_link_set_group(link, NET_GROUP_PORT);
-    rtnl_link_set_master(link, bridge);
-    return bring_up(link);
+    add_settings(tap, 8);
+    struct nlmsghdr *h = add_up(tap);
+    mnl_attr_put_u32(h, IFLA_GROUP, NET_GROUP_PORT);
+    mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t) bridge);
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
 int link_delete(int index) {
-    struct rtnl_link *link = net_allocated(rtnl_link_alloc());
-    rtnl_link_set_ifindex(link, index);
-    int r = result(rtnl_link_delete(route, link));
-    rtnl_link_put(link);
-    return r;
+    (void) add_link(RTM_DELLINK, 0, 0, NULL, index);
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
 /* --- forwarding and the default route ------------------------------------------ */
 
-int link_forward(const char *name) {
-    struct rtnl_link *link = link_named(name);
-    (void) rtnl_link_inet_set_conf(link, IPV4_DEVCONF_FORWARDING, 1);
-    return change(link);
+int link_forward(const char *bridge, char uplinks[][IFNAME_SIZE], size_t count) {
+    for (size_t i = 0; i < count; i++)
+        add_conf(uplinks[i], IPV4_DEVCONF_FORWARDING, 1);
+    add_conf(bridge, IPV4_DEVCONF_FORWARDING, 1);
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
-static int on_netconf(struct nl_msg *message, void *arg) {
-    struct nlattr *on = nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct netconfmsg), NETCONFA_FORWARDING);
-    if (on && nla_len(on) == sizeof(uint32_t))
-        *(int *) arg = nla_get_u32(on) != 0;
-    return NL_OK;
+static int on_netconf(const struct nlmsghdr *h, void *arg) {
+    const struct nlattr *on = netlink_find(h, sizeof(struct netconfmsg), NETCONFA_FORWARDING, sizeof(uint32_t));
+    if (on)
+        *(int *) arg = mnl_attr_get_u32(on) != 0;
+    return !on;
 }
 
 int link_host_forwards(void) {
     int on = 0;
-    struct netconfmsg ipv4 = {.ncm_family = AF_INET};
-    struct nl_msg *message = request(RTM_GETNETCONF, 0, &ipv4, sizeof(ipv4));
-    (void) nla_put_s32(message, NETCONFA_IFINDEX, NETCONFA_IFINDEX_ALL);
-    int r = ask(message, on_netconf, &on);
+    const struct netconfmsg ipv4 = {.ncm_family = AF_INET};
+    mnl_attr_put_u32(netlink_add(RTM_GETNETCONF, 0, 0, &ipv4, sizeof(ipv4)), NETCONFA_IFINDEX,
+                     (uint32_t) NETCONFA_IFINDEX_ALL);
+    int r = netlink_talk(NETLINK_LINKS, on_netconf, &on);
     return r ? r : on;
 }
 
@@ -334,28 +246,32 @@ struct best {
     int index;
 };
 
-static int on_route(struct nl_msg *message, void *arg) {
+static int on_route(const struct nlmsghdr *h, void *arg) {
     struct best *best = arg;
-    const struct rtmsg *rt = nlmsg_data(nlmsg_hdr(message));
-    struct rtnl_route *parsed;
-    if (nlmsg_datalen(nlmsg_hdr(message)) < (int) sizeof(*rt) || rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 ||
-        rt->rtm_table != RT_TABLE_MAIN || rt->rtm_type != RTN_UNICAST ||
-        rtnl_route_parse(nlmsg_hdr(message), &parsed) < 0)
-        return NL_OK;
-    struct rtnl_nexthop *hop = rtnl_route_nexthop_n(parsed, 0);
-    int index = hop ? rtnl_route_nh_get_ifindex(hop) : 0;
-    uint32_t metric = rtnl_route_get_priority(parsed);
+    const struct rtmsg *rt = mnl_nlmsg_get_payload(h);
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*rt))
+        return -1;
+    if (rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 || rt->rtm_table != RT_TABLE_MAIN ||
+        rt->rtm_type != RTN_UNICAST)
+        return 0;
+    const struct nlattr *out = netlink_find(h, sizeof(*rt), RTA_OIF, sizeof(int));
+    const struct nlattr *hops = netlink_find(h, sizeof(*rt), RTA_MULTIPATH, sizeof(struct rtnexthop));
+    const struct nlattr *priority = netlink_find(h, sizeof(*rt), RTA_PRIORITY, sizeof(uint32_t));
+    uint32_t metric = priority ? mnl_attr_get_u32(priority) : 0;
+    int index = out    ? (int) mnl_attr_get_u32(out)
+                : hops ? ((const struct rtnexthop *) mnl_attr_get_payload(hops))->rtnh_ifindex
+                       : 0;
     if (index > 0 && (best->index == 0 || metric < best->metric))
         *best = (struct best){.metric = metric, .index = index};
-    rtnl_route_put(parsed);
-    return NL_OK;
+    return 0;
 }
 
 int link_default(char name[IFNAME_SIZE]) {
     struct best best = {0};
-    struct rtmsg ipv4 = {.rtm_family = AF_INET};
+    const struct rtmsg ipv4 = {.rtm_family = AF_INET};
     struct found f;
-    int r = ask(request(RTM_GETROUTE, NLM_F_DUMP, &ipv4, sizeof(ipv4)), on_route, &best);
+    (void) netlink_add(RTM_GETROUTE, NLM_F_DUMP, 0, &ipv4, sizeof(ipv4));
+    int r = netlink_talk(NETLINK_LINKS, on_route, &best);
     if (!r && best.index == 0)
         r = -ENETUNREACH;
     if (!r)

@@ -1,5 +1,6 @@
 /* The net worker: its empty root, and what it answers. Everything it makes follows
- * from (uid, slot); nothing is remembered but what is still to be removed. */
+ * from (uid, slot); nothing is remembered but what is still to be removed, and who has
+ * NAT. */
 #include "net.h"
 
 #include "../common/io.h"
@@ -7,15 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/netlink.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define ATTACH_TRIES    3
@@ -26,42 +21,44 @@
 
 int net_init(void) {
     static const struct root_node tun = {"dev/net/tun", 10, 200};
-    int r = link_init();
-    if (!r)
-        r = nft_init();
+    int r = netlink_init();
     return r ? r : root_enter(&tun, 1, NULL, 0);
 }
 
-/* Noticing that somebody removed the rules is nft.c's. */
-int net_watch(void) {
-    return -1;
-}
-
-int net_notice(struct wire_request *request) {
-    (void) request;
-    return 0;
-}
-
-static const int list[] = {
-    SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg,    SYS_poll,          SYS_ppoll,
-    SYS_openat, SYS_read,     SYS_close,   SYS_newfstatat, SYS_fstat,         SYS_fstatfs,
-    SYS_ioctl,  SYS_fcntl,    SYS_capget,  SYS_capset,     SYS_getsockopt,    SYS_write,
-    SYS_brk,    SYS_mmap,     SYS_munmap,  SYS_exit_group, SYS_clock_gettime, SYS_restart_syscall};
+static const int list[] = {SYS_sendto,
+                           SYS_recvfrom,
+                           SYS_sendmsg,
+                           SYS_recvmsg,
+                           SYS_poll,
+                           SYS_openat,
+                           SYS_read,
+                           SYS_close,
+                           SYS_newfstatat,
+                           SYS_fstat,
+                           SYS_ioctl,
+                           SYS_fcntl,
+                           SYS_capget,
+                           SYS_capset,
+                           SYS_write,
+                           SYS_brk,
+                           SYS_mmap,
+                           SYS_munmap,
+                           SYS_exit_group,
+                           SYS_clock_gettime,
+                           SYS_getrandom /* malloc */,
+                           SYS_restart_syscall};
 const struct sandbox_calls net_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .kill = 1};
-
-int net_hear_kernel_only(int fd) {
-    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    return connect(fd, (const struct sockaddr *) &kernel, sizeof(kernel)) ? -errno : 0;
-}
-
-void *net_allocated(void *object) {
-    die_if(!object, "out of memory");
-    return object;
-}
 
 /* --- slots ------------------------------------------------------------------------ */
 
 static struct net_account account;
+static struct net_slots natted; /* who has NAT, for when the rules are made again */
+static int removed;             /* somebody removed them */
+
+static void mark(struct net_slots *slots, uint32_t slot, int there) {
+    uint64_t bit = 1ull << slot % 64;
+    slots->words[slot / 64] = (slots->words[slot / 64] & ~bit) | (there ? bit : 0);
+}
 
 void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
     char copy[IFNAME_SIZE + 1] = {0}, own[IFNAME_SIZE] = {0};
@@ -71,7 +68,7 @@ void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
     unsigned long slot = strtoul(copy + TAP_NAME_LENGTH - 3, NULL, 16);
     addr_tap_name(own, slots->uid, (uint32_t) slot);
     if (slot < SLOT_MAX && memcmp(own, copy, IFNAME_SIZE) == 0)
-        slots->words[slot / 64] |= 1ull << slot % 64;
+        mark(slots, (uint32_t) slot, 1);
 }
 
 static int has(const struct net_slots *slots, uint32_t slot) {
@@ -121,14 +118,18 @@ static void remove_bridge(void) {
         attach_all(&slots);
 }
 
+static void remove_taps(void) {
+    while (doomed_count > 0)
+        (void) link_delete(doomed[--doomed_count]);
+}
+
 int net_idle(int ending) {
     if (later == 0)
         return -1;
     long long left = later - io_now_ms();
     if (left > 0 && !ending)
         return (int) left;
-    while (doomed_count > 0)
-        (void) link_delete(doomed[--doomed_count]);
+    remove_taps();
     remove_bridge();
     later = 0;
     return -1;
@@ -136,34 +137,50 @@ int net_idle(int ending) {
 
 /* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
 
+static int attach(const char *tap, struct wire_reply *reply) {
+    int r = -ENODEV;
+    for (int tries = 0; tries < ATTACH_TRIES && r == -ENODEV; tries++) {
+        /* -ENODEV: another helper of the account removed the bridge in between */
+        int bridge = link_bridge(&account);
+        reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
+        r = bridge < 0 ? bridge : link_attach(tap, bridge);
+    }
+    return r;
+}
+
 static int answer_up(struct helper_job *job) {
+    int named = job->request->kind == WIRE_TAP_NAMED;
     char tap[IFNAME_SIZE];
     int fd = -1;
     addr_tap_name(tap, account.uid, job->request->slot);
     job->reply->step = NET_STEP_TAP;
     int r = link_tap(tap, &fd);
+    if (r == -EEXIST && doomed_count > 0) { /* it may be one that was taken down */
+        remove_taps();
+        r = link_tap(tap, &fd);
+    }
     if (r)
         return r;
     job->reply->step = NET_STEP_RULES;
+    mark(&natted, job->request->slot, 0);
     r = nft_up(&account, job->request->slot);
-    for (int tries = 0; tries < ATTACH_TRIES && (tries ? r == -ENODEV : !r); tries++) {
-        /* -ENODEV: another helper of the account removed the bridge in between */
-        int bridge = link_bridge(&account);
-        job->reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
-        r = bridge < 0 ? bridge : link_attach(tap, bridge);
-    }
-    if (r) {
+    if (!r)
+        r = attach(tap, job->reply);
+    if (!r && named)
+        r = link_keep(fd, account.uid);
+    if (r)
         (void) nft_down(&account, job->request->slot);
+    if (r || named)
         (void) close(fd);
-        return r;
-    }
-    job->reply_fd = fd;
-    return 0;
+    else
+        job->reply_fd = fd;
+    return r;
 }
 
 static int answer_down(struct helper_job *job) {
     char tap[IFNAME_SIZE];
     job->reply->step = NET_STEP_RULES;
+    mark(&natted, job->request->slot, 0);
     int r = nft_down(&account, job->request->slot);
     if (r)
         return r;
@@ -176,11 +193,10 @@ static int answer_down(struct helper_job *job) {
 }
 
 /* The interfaces of the policy's uplink lines that exist; at least one, or an error. */
-static int find_uplinks(const struct policy *policy, char names[POLICY_UPLINKS_MAX][IFNAME_SIZE], size_t *count) {
+static int find_uplinks(const struct policy *policy, struct nft_uplinks *uplinks) {
     int first_error = 0;
-    *count = 0;
     for (uint32_t i = 0; i < policy->uplink_count; i++) {
-        char *name = names[*count];
+        char *name = uplinks->names[uplinks->count];
         int r = 0;
         memcpy(name, policy->uplinks[i], IFNAME_SIZE);
         if (strcmp(name, "default") == 0)
@@ -188,69 +204,71 @@ static int find_uplinks(const struct policy *policy, char names[POLICY_UPLINKS_M
         else if (link_find(name, 0) == -ENODEV)
             r = -ENODEV;
         if (!r)
-            (*count)++;
+            uplinks->count++;
         else if (!first_error)
             first_error = r;
     }
-    return *count ? 0 : first_error;
+    return uplinks->count ? 0 : first_error;
 }
 
 /* Where only banger makes an uplink forward, the guard keeps the network behind it
  * from being routed elsewhere; so it is set before anything forwards. */
-static int nat(struct helper_job *job) {
-    char uplinks[POLICY_UPLINKS_MAX][IFNAME_SIZE];
+static int open_egress(struct helper_job *job) {
+    struct nft_uplinks uplinks = {.count = 0};
     char bridge[IFNAME_SIZE];
-    size_t count;
     job->reply->step = NET_STEP_UPLINK;
     int host = link_host_forwards();
-    int r = host < 0 ? host : find_uplinks(job->policy, uplinks, &count);
+    int r = host < 0 ? host : find_uplinks(job->policy, &uplinks);
     if (r)
         return r;
+    uplinks.guard = !host;
     job->reply->step = NET_STEP_RULES;
-    r = nft_nat(&account, job->request->slot, uplinks, count, !host, job->policy);
+    r = nft_egress(&account, job->request, &uplinks, job->policy);
     if (r)
         return r;
     job->reply->step = NET_STEP_FORWARD;
-    for (size_t i = 0; !r && i < count; i++)
-        r = link_forward(uplinks[i]);
     addr_bridge_name(bridge, account.uid);
-    return r ? r : link_forward(bridge);
+    return link_forward(bridge, uplinks.names, uplinks.count);
 }
 
 static int answer_egress(struct helper_job *job) {
     struct net_slots slots = {.uid = account.uid};
+    uint32_t slot = job->request->slot, kind = job->request->kind;
     job->reply->step = NET_STEP_RULES;
     int r = nft_list(&slots);
-    if (!r && !has(&slots, job->request->slot))
+    if (!r && !has(&slots, slot))
         r = -ENOENT;
-    if (r)
-        return r;
-    return job->request->kind == WIRE_EGRESS_NAT ? nat(job) : nft_nat_off(&account, job->request->slot);
+    if (!r)
+        r = kind == WIRE_EGRESS_NONE ? nft_egress(&account, job->request, NULL, NULL) : open_egress(job);
+    if (!r)
+        mark(&natted, slot, kind == WIRE_EGRESS_NAT);
+    return r;
 }
 
 /* Where somebody flushed the rules of the host, guests would be unbounded: the tables
- * are made again, with this account's live taps in them. */
+ * are made again, with this account's live taps in them, also where another account's
+ * helper made them again before. */
 static int answer_list(struct helper_job *job) {
     struct net_slots taps = {.uid = account.uid}, rules = taps;
     job->reply->step = NET_STEP_LIST;
     int r = link_list(&taps);
-    int made = r ? r : nft_ensure();
+    int made = r ? r : nft_ensure(account.uid);
     if (made < 0)
         return made;
-    for (uint32_t slot = 0; made && !r && slot < SLOT_MAX; slot++) {
+    for (uint32_t slot = 0; (made || removed) && !r && slot < SLOT_MAX; slot++) {
         if (has(&taps, slot))
             r = nft_up(&account, slot);
     }
     if (!r)
         r = nft_list(&rules);
+    if (!r)
+        removed = 0;
     for (size_t i = 0; !r && i < NET_SLOT_WORDS; i++)
         job->reply->slots[i] = taps.words[i] | rules.words[i];
     return r;
 }
 
 int net_answer(struct helper_job *job) {
-    if (job->request->kind >= WIRE_EGRESS_LIST || (job->request->op == WIRE_NET_UP && job->request->kind))
-        return -EOPNOTSUPP;
     static helper_answer *const answers[] = {[WIRE_NET_UP] = answer_up,
                                              [WIRE_NET_DOWN] = answer_down,
                                              [WIRE_NET_EGRESS] = answer_egress,
@@ -260,4 +278,33 @@ int net_answer(struct helper_job *job) {
     account = (struct net_account){.uid = helper_who.uid, .subnet = policy_subnet(job->policy, helper_who.uid)};
     job->reply->subnet = account.subnet;
     return answers[job->request->op](job);
+}
+
+/* --- what this worker asks of itself ------------------------------------------------------ */
+
+int net_watch(void) {
+    return netlink_watch();
+}
+
+/* When somebody removed the rules: NET_LIST, which makes them again, and NAT for those
+ * who had it. Lists are not kept: who had one reaches nothing until the engine sends it
+ * again. One round a call of the worker's loop, so that a caller has his turn. */
+int net_notice(struct wire_request *request) {
+    static struct net_slots left;
+    static int mending;
+    uint32_t slot = 0;
+    if (!mending) {
+        mending = nft_removed();
+        removed |= mending;
+        left = natted;
+        *request = (struct wire_request){.op = WIRE_NET_LIST};
+        return mending;
+    }
+    while (slot < SLOT_MAX && !has(&left, slot))
+        slot++;
+    mending = slot < SLOT_MAX;
+    if (mending)
+        mark(&left, slot, 0);
+    *request = (struct wire_request){.op = WIRE_NET_EGRESS, .slot = slot, .kind = WIRE_EGRESS_NAT};
+    return mending;
 }

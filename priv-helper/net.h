@@ -1,9 +1,11 @@
-/* Inside the net worker: links (link.c) and rules (nft.c, ruleset.c). All return 0 or a
- * negative errno. Names and addresses follow from (uid, slot), see common/addr.h. */
+/* Inside the net worker: links (link.c) and rules (nft.c, ruleset.c), both by netlink.c.
+ * All return 0 or a negative errno. Names and addresses follow from (uid, slot), see
+ * common/addr.h. */
 #ifndef BANGER_HELPER_NET_H
 #define BANGER_HELPER_NET_H
 
 #include "helper.h"
+#include "netlink.h"
 
 /* Interface groups (IFLA_GROUP) mark what is banger's, whatever the account: rules
  * match on them, and an interface of ours without one is never adopted. */
@@ -23,18 +25,15 @@ struct net_slots {
     uint64_t words[NET_SLOT_WORDS];
 };
 
-/* Makes the kernel refuse whatever others send to this netlink socket. */
-int net_hear_kernel_only(int fd);
-/* What a library could not allocate ends the worker. */
-void *net_allocated(void *object);
 /* Adds the slot whose tap `name` (filled up with zeros) is, if it is one of the account's. */
 void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]);
 
 /* --- link.c ------------------------------------------------------------------ */
-int link_init(void); /* opens the socket, with all capabilities still permitted */
 
-/* A new tap of that name, not persistent, in `*fd`. -EEXIST when there is one. */
+/* A new tap of that name in `*fd`, gone with it. -EEXIST when there is one. */
 int link_tap(const char *name, int *fd);
+/* The tap stays without its descriptor, and `uid` may open it by its name. */
+int link_keep(int fd, uint32_t uid);
 /* Bridge with the gateway's address, up; made where it is missing. Its index, or a negative errno. */
 int link_bridge(const struct net_account *account);
 /* Makes the tap a port of the bridge, in its group, up. */
@@ -44,28 +43,37 @@ int link_find(const char *name, uint32_t group);
 int link_delete(int index);
 /* Adds the slots whose tap exists. */
 int link_list(struct net_slots *slots);
-/* IPv4 forwarding of one interface on, by name. */
-int link_forward(const char *name);
+/* IPv4 forwarding on, for the bridge and the uplinks. */
+int link_forward(const char *bridge, char uplinks[][IFNAME_SIZE], size_t count);
 /* 1 when the host forwards anyway (net.ipv4.conf.all.forwarding), 0, or a negative errno. */
 int link_host_forwards(void);
 /* The interface of the IPv4 default route with the least metric; -ENETUNREACH when there is none. */
 int link_default(char name[IFNAME_SIZE]);
 
 /* --- nft.c ------------------------------------------------------------------- */
-int nft_init(void);
-/* Both tables exist afterwards. 1 when one of them had to be made. */
-int nft_ensure(void);
+
+/* Through what guests go out. */
+struct nft_uplinks {
+    char names[POLICY_UPLINKS_MAX][IFNAME_SIZE];
+    size_t count;
+    int guard; /* keeps others from using the forwarding that it needs */
+};
+
+/* Both tables exist afterwards and know of the account. 1 when they did not. */
+int nft_ensure(uint32_t uid);
 /* The slot's addresses count from now on, without egress; or no more. */
 int nft_up(const struct net_account *account, uint32_t slot);
 int nft_down(const struct net_account *account, uint32_t slot);
-/* Egress by NAT through `uplinks`; `guard` keeps others from using the forwarding
- * that it needs. `private_allow` replaces what guests may reach of private ranges. */
-int nft_nat(const struct net_account *account, uint32_t slot, char uplinks[][IFNAME_SIZE], size_t count, int guard,
-            const struct policy *policy);
-int nft_nat_off(const struct net_account *account, uint32_t slot);
+/* Egress as the request says; `uplinks` may be NULL for none. Its cidrs are merged with
+ * what the slot's list has: -ENOSPC when that gets too long, -ENOTEMPTY for a range that
+ * overlaps one that ends at another time, and neither lies in the one that stays longer. */
+int nft_egress(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
+               const struct policy *policy);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);
 /* Adds the slots that have addresses. -ENOENT: the tables are gone. */
 int nft_list(struct net_slots *slots);
+/* Whether a table of ours was removed, or the notification of it may have been lost. */
+int nft_removed(void);
 
 #endif

@@ -3,117 +3,72 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libnftnl/common.h>
-#include <libnftnl/table.h>
-#include <linux/capability.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netlink.h>
-#include <sys/socket.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <string.h>
 
-#define BATCH_MAX  16384
-#define DUMP_TRIES 8
+#define LIST_MAX 512 /* ranges a slot; a message with all of them fits NETLINK_MESSAGE_MAX */
 
-static struct mnl_socket *nft;
-static struct mnl_nlmsg_batch *batch;
-static struct nlmsghdr *last; /* the batch's last message */
-
-int nft_init(void) {
-    static char bytes[2 * BATCH_MAX]; /* libmnl asks for room for a message beyond the limit */
-    batch = mnl_nlmsg_batch_start(bytes, BATCH_MAX);
-    cap_raise(CAP_NET_ADMIN); /* the kernel also asks what the opener had */
-    nft = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    cap_lower();
-    if (!nft || !batch || mnl_socket_bind(nft, 0, MNL_SOCKET_AUTOPID))
-        return -errno;
-    return net_hear_kernel_only(mnl_socket_get_fd(nft));
+void *nft_allocated(void *object) {
+    die_if(!object, "out of memory");
+    return object;
 }
 
-/* --- talking ------------------------------------------------------------------- */
-
-/* NLMSG_ERROR (also the acknowledgement) and NLMSG_DONE begin with an errno alike. */
-static int on_end(const struct nlmsghdr *h, void *arg) {
-    (void) arg;
-    int error = EBADMSG;
-    if (mnl_nlmsg_get_payload_len(h) >= sizeof(error))
-        error = -*(const int *) mnl_nlmsg_get_payload(h);
-    errno = error;
-    return error > 0 ? MNL_CB_ERROR : MNL_CB_STOP;
+struct nlmsghdr *nft_add(uint16_t type, uint16_t flags, uint8_t tolerated, uint8_t family) {
+    const struct nfgenmsg header = {.nfgen_family = family, .version = NFNETLINK_V0};
+    return netlink_add(NFNL_SUBSYS_NFTABLES << 8 | type, flags, tolerated, &header, sizeof(header));
 }
 
-/* Sends and reads all there is to read: the kernel handles a message within sendto(),
- * and goes on with a dump within recvmsg(). 0, or the first error. */
-static int talk(const void *bytes, size_t size, mnl_cb_t callback, void *arg) {
-    static mnl_cb_t control[] = {[NLMSG_ERROR] = on_end, [NLMSG_DONE] = on_end};
-    static _Alignas(struct nlmsghdr) char answer[32768];
-    int error = 0, complete = 0;
-    cap_raise(CAP_NET_ADMIN);
-    ssize_t n = mnl_socket_sendto(nft, bytes, size);
-    cap_lower();
-    if (n < 0)
-        return -errno;
-    while ((n = mnl_socket_recvfrom(nft, answer, sizeof(answer))) > 0) {
-        int r = mnl_cb_run2(answer, (size_t) n, 0, 0, callback, arg, control, NLMSG_DONE + 1);
-        if (r < 0 && !error)
-            error = -errno;
-        complete |= r <= 0;
-    }
-    if (n < 0 && errno != EAGAIN && !error)
-        error = -errno;
-    return error || complete ? error : -EPROTO;
+void nft_batch(void) {
+    const struct nfgenmsg rules = {.res_id = htons(NFNL_SUBSYS_NFTABLES)};
+    (void) netlink_add(NFNL_MSG_BATCH_BEGIN, 0, 0, &rules, sizeof(rules));
 }
 
-static void end_message(void) {
-    die_if(!mnl_nlmsg_batch_next(batch), "a batch of rules is longer than its buffer");
-}
-
-struct nlmsghdr *nft_message(uint16_t type, uint16_t flags, uint8_t family) {
-    end_message();
-    last = nftnl_nlmsg_build_hdr(mnl_nlmsg_batch_current(batch), type, family, flags, 0);
-    return last;
-}
-
-void nft_batch_begin(void) {
-    mnl_nlmsg_batch_reset(batch);
-    (void) nftnl_batch_begin(mnl_nlmsg_batch_current(batch), 0);
-}
-
-/* The last change asks for the acknowledgement: older kernels give none for the batch's end. */
-int nft_batch_commit(void) {
-    last->nlmsg_flags |= NLM_F_ACK;
-    end_message();
-    (void) nftnl_batch_end(mnl_nlmsg_batch_current(batch), 0);
-    end_message();
-    return talk(mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch), NULL, NULL);
+static int commit(void) {
+    return netlink_talk(NETLINK_RULES, NULL, NULL);
 }
 
 /* --- set elements --------------------------------------------------------------------- */
 
+struct guest_key {
+    char port[IFNAME_SIZE];
+    uint8_t mac[8]; /* padded to a whole register */
+    uint32_t address;
+};
+struct pair_key {
+    char name[IFNAME_SIZE];
+    uint32_t value;
+};
+struct listed_key {
+    uint32_t guest, to;
+};
+_Static_assert(sizeof(struct guest_key) == 28 && sizeof(struct pair_key) == 20, "keys have no padding");
+
 struct nftnl_set *nft_set_named(enum set set) {
-    struct nftnl_set *s = net_allocated(nftnl_set_alloc());
+    struct nftnl_set *s = nft_allocated(nftnl_set_alloc());
     (void) nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
     (void) nftnl_set_set_str(s, NFTNL_SET_NAME, nft_sets[set].name);
     return s;
 }
 
-static void put_key(struct nftnl_set *s, const void *key, uint32_t size, uint32_t flags) {
-    struct nftnl_set_elem *element = net_allocated(nftnl_set_elem_alloc());
+static struct nftnl_set_elem *put_key(struct nftnl_set *s, const void *key, uint32_t size) {
+    struct nftnl_set_elem *element = nft_allocated(nftnl_set_elem_alloc());
     (void) nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key, size);
-    if (flags)
-        nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
     nftnl_set_elem_add(s, element);
+    return element;
 }
 
 /* Without elements in `s`, a NFT_MSG_DELSETELEM empties the set. */
 static void put_elements(uint16_t type, enum set set, struct nftnl_set *s) {
     uint16_t flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
-    nftnl_set_elems_nlmsg_build_payload(nft_message(type, flags, nft_sets[set].family), s);
+    nftnl_set_elems_nlmsg_build_payload(nft_add(type, flags, 0, nft_sets[set].family), s);
     nftnl_set_free(s);
 }
 
 static void put_element(uint16_t type, enum set set, const void *key) {
     struct nftnl_set *s = nft_set_named(set);
-    put_key(s, key, nft_sets[set].size, 0);
+    (void) put_key(s, key, nft_sets[set].size);
     put_elements(type, set, s);
 }
 
@@ -132,44 +87,162 @@ void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count
         uint32_t first = htonl(ranges[i].address);
         uint64_t after = ranges[i].address + (1ull << (32 - ranges[i].prefix));
         uint32_t end = htonl((uint32_t) after);
-        put_key(s, &first, sizeof(first), 0);
+        (void) put_key(s, &first, sizeof(first));
         if (after <= UINT32_MAX)
-            put_key(s, &end, sizeof(end), NFT_SET_ELEM_INTERVAL_END);
+            nftnl_set_elem_set_u32(put_key(s, &end, sizeof(end)), NFTNL_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
     }
     put_elements(NFT_MSG_NEWSETELEM, set, s);
 }
 
-/* Asked first, because a refused batch costs the kernel about 16 ms. */
-int nft_ensure(void) {
-    static const uint8_t families[] = {NFPROTO_BRIDGE, NFPROTO_INET};
-    _Alignas(struct nlmsghdr) char bytes[256];
-    int made = 0;
-    for (size_t i = 0; i < sizeof(families); i++) {
-        struct nlmsghdr *get = nftnl_nlmsg_build_hdr(bytes, NFT_MSG_GETTABLE, families[i], NLM_F_ACK, 0);
-        mnl_attr_put_strz(get, NFTA_TABLE_NAME, NFT_TABLE);
-        int r = talk(get, get->nlmsg_len, NULL, NULL);
-        if (r == -ENOENT) {
-            r = ruleset_make(families[i]);
-            made = 1;
-        }
-        if (r && r != -EEXIST)
-            return r;
+/* --- looking ------------------------------------------------------------------------------ */
+
+enum { HAS_BRIDGE = 1, HAS_INET = 2, HAS_ELEMENT = 4 };
+
+static int on_present(const struct nlmsghdr *h, void *has) {
+    const struct nfgenmsg *m = mnl_nlmsg_get_payload(h);
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+        return -1;
+    if (NFNL_MSG_TYPE(h->nlmsg_type) == NFT_MSG_NEWTABLE)
+        *(int *) has |= m->nfgen_family == NFPROTO_BRIDGE ? HAS_BRIDGE : HAS_INET;
+    else
+        *(int *) has |= HAS_ELEMENT;
+    return 0;
+}
+
+static void ask_element(enum set set, const void *key) {
+    struct nftnl_set *s = nft_set_named(set);
+    (void) put_key(s, key, nft_sets[set].size);
+    nftnl_set_elems_nlmsg_build_payload(nft_add(NFT_MSG_GETSETELEM, 0, ENOENT, nft_sets[set].family), s);
+    nftnl_set_free(s);
+}
+
+struct dump {
+    int (*each)(struct nftnl_set_elem *element, void *arg); /* negative: unreadable */
+    void *arg;
+};
+
+static int on_elements(const struct nlmsghdr *h, void *arg) {
+    struct dump *dump = arg;
+    struct nftnl_set *s = nft_allocated(nftnl_set_alloc());
+    int r = nftnl_set_elems_nlmsg_parse(h, s);
+    if (r >= 0)
+        r = nftnl_set_elem_foreach(s, dump->each, dump->arg);
+    nftnl_set_free(s);
+    return r < 0;
+}
+
+static int dump_set(enum set set, struct dump dump) {
+    struct nftnl_set *s = nft_set_named(set);
+    nftnl_set_elems_nlmsg_build_payload(nft_add(NFT_MSG_GETSETELEM, NLM_F_DUMP, 0, nft_sets[set].family), s);
+    nftnl_set_free(s);
+    return netlink_talk(NETLINK_RULES, on_elements, &dump);
+}
+
+static int on_guest(struct nftnl_set_elem *element, void *slots) {
+    uint32_t size = 0;
+    const void *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
+    if (!key || size != sizeof(struct guest_key))
+        return -1;
+    net_add_tap(slots, key); /* it begins with the port */
+    return 0;
+}
+
+int nft_list(struct net_slots *slots) {
+    return dump_set(GUESTS, (struct dump){on_guest, slots});
+}
+
+static int on_change(const struct nlmsghdr *h, void *removed) {
+    const struct nlattr *name = netlink_find(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME, sizeof(NFT_TABLE));
+    if (h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE) && name &&
+        memcmp(mnl_attr_get_payload(name), NFT_TABLE, sizeof(NFT_TABLE)) == 0)
+        *(int *) removed = 1;
+    return 0;
+}
+
+int nft_removed(void) {
+    int removed = 0;
+    return netlink_notifications(on_change, &removed) || removed;
+}
+
+/* --- a slot's list of what it may reach ---------------------------------------------------- */
+
+struct range {
+    uint32_t first, last;
+    uint64_t left; /* milliseconds; 0: for ever */
+};
+static struct list {
+    uint32_t guest; /* network byte order */
+    size_t count;
+    struct range ranges[LIST_MAX];
+} had, wanted;
+
+static int lasts_longer(const struct range *a, const struct range *b) {
+    return a->left == 0 || (b->left && b->left <= a->left);
+}
+
+static int holds(const struct range *a, const struct range *b) {
+    return a->first <= b->first && b->last <= a->last;
+}
+
+/* The kernel takes no ranges that overlap. CIDRs do only where one holds the other. */
+static int merge(struct list *list, const struct wire_cidr *cidr) {
+    struct range new = {cidr->address, cidr->address + (uint32_t) ((1ull << (32 - cidr->prefix)) - 1),
+                        cidr->lifetime * 1000ull};
+    for (size_t i = 0; i < list->count;) {
+        struct range *old = &list->ranges[i];
+        if (holds(old, &new) && lasts_longer(old, &new))
+            return 0;
+        if (!holds(old, &new) && !holds(&new, old))
+            i++;
+        else if (holds(&new, old) && lasts_longer(&new, old))
+            *old = list->ranges[--list->count];
+        else
+            return -ENOTEMPTY;
     }
-    return made;
+    if (list->count == LIST_MAX)
+        return -ENOSPC;
+    list->ranges[list->count++] = new;
+    return 0;
+}
+
+static void put_list(uint16_t type, const struct list *list) {
+    struct nftnl_set *s = nft_set_named(LISTED);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct range *r = &list->ranges[i];
+        struct listed_key first = {list->guest, htonl(r->first)}, last = {list->guest, htonl(r->last)};
+        struct nftnl_set_elem *element = put_key(s, &first, sizeof(first));
+        (void) nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY_END, &last, sizeof(last));
+        if (r->left && type == NFT_MSG_NEWSETELEM)
+            nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT, r->left);
+    }
+    if (list->count)
+        put_elements(type, LISTED, s);
+    else
+        nftnl_set_free(s);
+}
+
+static int on_listed(struct nftnl_set_elem *element, void *arg) {
+    struct list *list = arg;
+    uint32_t size = 0, end_size = 0;
+    const struct listed_key *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
+    const struct listed_key *end = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY_END, &end_size);
+    int expires = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION);
+    if (!key || !end || size != sizeof(*key) || end_size != sizeof(*end))
+        return -1;
+    if (key->guest == list->guest && list->count < LIST_MAX)
+        list->ranges[list->count++] =
+            (struct range){ntohl(key->to), ntohl(end->to),
+                           expires ? nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION) | 1 : 0};
+    return 0;
 }
 
 /* --- accounts and VMs ------------------------------------------------------------------- */
 
-struct guest_key {
-    char port[IFNAME_SIZE];
-    uint8_t mac[8]; /* padded to a whole register */
-    uint32_t address;
-};
-struct pair_key {
-    char name[IFNAME_SIZE];
-    uint32_t value;
-};
-_Static_assert(sizeof(struct guest_key) == 28 && sizeof(struct pair_key) == 20, "keys have no padding");
+static struct pair_key pair_of(uint32_t uid, uint32_t value) {
+    struct pair_key key = {.value = value};
+    addr_bridge_name(key.name, uid);
+    return key;
+}
 
 static void change_guest(const struct net_account *account, uint32_t slot, int there) {
     struct guest_key key = {.address = htonl(addr_guest(account->subnet, slot))};
@@ -178,99 +251,105 @@ static void change_guest(const struct net_account *account, uint32_t slot, int t
     change(GUESTS, &key, there);
 }
 
-static void change_nat(const struct net_account *account, uint32_t slot, int there) {
-    struct pair_key key = {.value = htonl(addr_guest(account->subnet, slot))};
-    addr_bridge_name(key.name, account->uid);
-    change(NAT, &key, there);
-}
-
 static void change_account(uint32_t uid, int there) {
-    struct pair_key owner = {.value = uid};
-    char peers[2][IFNAME_SIZE] = {{0}};
-    addr_bridge_name(owner.name, uid);
-    addr_bridge_name(peers[0], uid);
-    addr_bridge_name(peers[1], uid);
+    struct pair_key owner = pair_of(uid, uid);
+    char peers[2][IFNAME_SIZE];
+    memcpy(peers[0], owner.name, IFNAME_SIZE);
+    memcpy(peers[1], owner.name, IFNAME_SIZE);
     change(OWNERS, &owner, there);
     change(PEERS, peers, there);
 }
 
+/* Begins a batch with the slot's egress; `request` NULL: none. The whole list is written
+ * anew, which is what gives its elements another end. */
+static int begin_slot(const struct net_account *account, uint32_t slot, const struct wire_request *request) {
+    static const struct wire_request none = {.kind = WIRE_EGRESS_NONE};
+    uint32_t kind = (request ? request : &none)->kind, count = (request ? request : &none)->cidr_count;
+    struct pair_key guest = pair_of(account->uid, htonl(addr_guest(account->subnet, slot)));
+    int has = 0, r;
+    had = (struct list){.guest = guest.value};
+    ask_element(LISTERS, &guest);
+    r = netlink_talk(NETLINK_RULES, on_present, &has);
+    if (!r && has)
+        r = dump_set(LISTED, (struct dump){on_listed, &had});
+    wanted = had;
+    if (kind != WIRE_EGRESS_LIST_ADD)
+        wanted.count = 0;
+    for (uint32_t i = 0; !r && kind >= WIRE_EGRESS_LIST && i < request->cidr_count; i++)
+        r = merge(&wanted, &request->cidrs[i]);
+    if (r)
+        return r;
+    nft_batch();
+    change(NAT, &guest, kind == WIRE_EGRESS_NAT);
+    change(LISTERS, &guest, kind >= WIRE_EGRESS_LIST);
+    put_list(NFT_MSG_NEWSETELEM, &had); /* one may have ended meanwhile, see change() */
+    put_list(NFT_MSG_DELSETELEM, &had);
+    put_list(NFT_MSG_NEWSETELEM, &wanted);
+    return 0;
+}
+
+/* Asked first, because a refused batch costs the kernel about 16 ms. */
+int nft_ensure(uint32_t uid) {
+    static const uint8_t families[] = {NFPROTO_BRIDGE, NFPROTO_INET};
+    struct pair_key owner = pair_of(uid, uid);
+    int has = 0;
+    for (size_t i = 0; i < sizeof(families); i++)
+        mnl_attr_put_strz(nft_add(NFT_MSG_GETTABLE, 0, ENOENT, families[i]), NFTA_TABLE_NAME, NFT_TABLE);
+    ask_element(OWNERS, &owner);
+    int r = netlink_talk(NETLINK_RULES, on_present, &has);
+    for (size_t i = 0; !r && i < sizeof(families); i++) {
+        if (!(has & (HAS_BRIDGE << i)))
+            r = ruleset_make(families[i]);
+        r = r == -EEXIST ? 0 : r;
+    }
+    return r ? r : has != (HAS_BRIDGE | HAS_INET | HAS_ELEMENT);
+}
+
 int nft_up(const struct net_account *account, uint32_t slot) {
     for (int made = 0;; made = 1) {
-        nft_batch_begin();
+        int r = begin_slot(account, slot, NULL);
+        if (r)
+            return r;
         change_account(account->uid, 1);
-        change_nat(account, slot, 0);
         change_guest(account, slot, 1);
-        int r = nft_batch_commit();
+        r = commit();
         if (r != -ENOENT || made)
             return r;
-        r = nft_ensure();
+        r = nft_ensure(account->uid);
         if (r < 0)
             return r;
     }
 }
 
 int nft_down(const struct net_account *account, uint32_t slot) {
-    nft_batch_begin();
-    change_nat(account, slot, 0);
+    int r = begin_slot(account, slot, NULL);
+    if (r)
+        return r;
     change_guest(account, slot, 0);
-    int r = nft_batch_commit();
+    r = commit();
     return r == -ENOENT ? 0 : r; /* no table, no rules */
 }
 
-int nft_nat(const struct net_account *account, uint32_t slot, char uplinks[][IFNAME_SIZE], size_t count, int guard,
-            const struct policy *policy) {
+int nft_egress(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
+               const struct policy *policy) {
     static const enum set replaced[] = {UPLINKS, GUARDED, PRIVATE};
-    nft_batch_begin();
-    for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
+    int r = begin_slot(account, request->slot, request);
+    if (r)
+        return r;
+    for (size_t i = 0; uplinks && i < sizeof(replaced) / sizeof(replaced[0]); i++)
         put_elements(NFT_MSG_DELSETELEM, replaced[i], nft_set_named(replaced[i]));
-    for (size_t i = 0; i < count; i++) {
-        change(UPLINKS, uplinks[i], 1);
-        if (guard)
-            change(GUARDED, uplinks[i], 1);
+    for (size_t i = 0; uplinks && i < uplinks->count; i++) {
+        change(UPLINKS, uplinks->names[i], 1);
+        if (uplinks->guard)
+            change(GUARDED, uplinks->names[i], 1);
     }
-    if (policy->private_count)
+    if (uplinks && policy->private_count)
         nft_add_ranges(PRIVATE, policy->private_allow, policy->private_count);
-    change_nat(account, slot, 1);
-    return nft_batch_commit();
-}
-
-int nft_nat_off(const struct net_account *account, uint32_t slot) {
-    nft_batch_begin();
-    change_nat(account, slot, 0);
-    return nft_batch_commit();
+    return commit();
 }
 
 int nft_account(uint32_t uid, int known) {
-    nft_batch_begin();
+    nft_batch();
     change_account(uid, known);
-    return nft_batch_commit();
-}
-
-static int on_guest(struct nftnl_set_elem *element, void *slots) {
-    uint32_t size = 0;
-    const void *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
-    if (key && size == sizeof(struct guest_key))
-        net_add_tap(slots, key); /* it begins with the port */
-    return 0;
-}
-
-static int on_elements(const struct nlmsghdr *h, void *arg) {
-    struct nftnl_set *s = net_allocated(nftnl_set_alloc());
-    int r = nftnl_set_elems_nlmsg_parse(h, s);
-    if (r >= 0)
-        r = nftnl_set_elem_foreach(s, on_guest, arg);
-    nftnl_set_free(s);
-    return r < 0 ? MNL_CB_ERROR : MNL_CB_OK;
-}
-
-int nft_list(struct net_slots *slots) {
-    _Alignas(struct nlmsghdr) char bytes[256];
-    struct nlmsghdr *get = nftnl_nlmsg_build_hdr(bytes, NFT_MSG_GETSETELEM, nft_sets[GUESTS].family, NLM_F_DUMP, 0);
-    struct nftnl_set *s = nft_set_named(GUESTS);
-    nftnl_set_elems_nlmsg_build_payload(get, s);
-    nftnl_set_free(s);
-    int r = -EINTR; /* changed meanwhile: from the start */
-    for (int try = 0; try < DUMP_TRIES && r == -EINTR; try++)
-        r = talk(get, get->nlmsg_len, on_elements, slots);
-    return r;
+    return commit();
 }

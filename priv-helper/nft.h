@@ -1,15 +1,14 @@
-/* Between nft.c (batches, elements) and ruleset.c (what is made once). */
+/* Between nft.c (elements) and ruleset.c (what is made once). */
 #ifndef BANGER_HELPER_NFT_H
 #define BANGER_HELPER_NFT_H
 
 #include "net.h"
 
-#include <libmnl/libmnl.h>
 #include <libnftnl/set.h>
 
 #define NFT_TABLE "banger" /* in each family */
 
-enum set { GUESTS, OWNERS, PEERS, NAT, UPLINKS, GUARDED, PRIVATE, REFUSED, SETS };
+enum set { GUESTS, OWNERS, PEERS, NAT, LISTERS, LISTED, UPLINKS, GUARDED, PRIVATE, REFUSED, SETS };
 
 struct nft_set {
     const char *name;
@@ -20,14 +19,13 @@ struct nft_set {
 };
 extern const struct nft_set nft_sets[SETS];
 
-void nft_batch_begin(void);
-/* Appends a message to the batch; its payload is put before the next call. */
-struct nlmsghdr *nft_message(uint16_t type, uint16_t flags, uint8_t family);
-/* 0 or the first error of any of its messages: then nothing of it counts. */
-int nft_batch_commit(void);
+void nft_batch(void); /* begins one; netlink_talk() ends it */
+struct nlmsghdr *nft_add(uint16_t type, uint16_t flags, uint8_t tolerated, uint8_t family);
 /* The set by its name, without elements; the caller frees it. */
 struct nftnl_set *nft_set_named(enum set set);
 void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count);
+/* What a library could not allocate ends the worker. */
+void *nft_allocated(void *object);
 
 /* One family's table with all it holds. -EEXIST: another helper was faster. */
 int ruleset_make(uint8_t family);

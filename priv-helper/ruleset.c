@@ -25,6 +25,8 @@ const struct nft_set nft_sets[SETS] = {
     [OWNERS] = {"owners", T_IFNAME << 6 | T_UID, NFPROTO_INET, 20, 0},
     [PEERS] = {"peers", T_IFNAME << 6 | T_IFNAME, NFPROTO_INET, 32, 0},
     [NAT] = {"nat", T_IFNAME << 6 | T_IPV4, NFPROTO_INET, 20, 0},
+    [LISTERS] = {"listers", T_IFNAME << 6 | T_IPV4, NFPROTO_INET, 20, 0},
+    [LISTED] = {"listed", T_IPV4 << 6 | T_IPV4, NFPROTO_INET, 8, NFT_SET_INTERVAL | NFT_SET_CONCAT | NFT_SET_TIMEOUT},
     [UPLINKS] = {"uplinks", T_IFNAME, NFPROTO_INET, 16, 0},
     [GUARDED] = {"guarded", T_IFNAME, NFPROTO_INET, 16, 0},
     [PRIVATE] = {"private", T_IPV4, NFPROTO_INET, 4, NFT_SET_INTERVAL},
@@ -52,7 +54,7 @@ static const struct {
 };
 
 /* Registers of 4 bytes. A concatenated key lies in consecutive ones. */
-enum { R0 = NFT_REG32_00, R4 = NFT_REG32_04, R6 = NFT_REG32_06 };
+enum { R0 = NFT_REG32_00, R1 = NFT_REG32_01, R4 = NFT_REG32_04, R6 = NFT_REG32_06 };
 
 /* As libnftnl takes it: the expression's name and its attributes; attribute 0 ends a list. */
 struct expression {
@@ -152,6 +154,7 @@ static const struct rule rules[] = {
     {FROM_GUEST, {META(NFPROTO), NOT(1, "\x02"), DROP}},
     {FROM_GUEST, {META(IIFNAME), META_TO(R4, OIFNAME), IN("peers"), ACCEPT}},
     {FROM_GUEST, {META(OIFNAME), NOT_IN("uplinks"), DROP}},
+    {FROM_GUEST, {META(IIFNAME), NET(R4, 12, 4), IN("listers"), NET(R0, 12, 4), NET(R1, 16, 4), IN("listed"), ACCEPT}},
     {FROM_GUEST, {META(IIFNAME), NET(R4, 12, 4), NOT_IN("nat"), DROP}},
     {FROM_GUEST, {NET(R0, 16, 4), IN("private"), ACCEPT}},
     {FROM_GUEST, {NET(R0, 16, 4), IN("refused"), DROP}},
@@ -172,12 +175,14 @@ static void make_set(enum set set) {
     /* For nft's listing alone: type 0 (the key's byte order), 4 bytes, 1 (the host's). */
     if (nft_sets[set].type == T_IFNAME)
         (void) nftnl_set_set_data(s, NFTNL_SET_USERDATA, "\x00\x04\x01\x00\x00\x00", 6);
-    nftnl_set_nlmsg_build_payload(nft_message(NFT_MSG_NEWSET, NLM_F_CREATE, nft_sets[set].family), s);
+    if (nft_sets[set].flags & NFT_SET_CONCAT)
+        (void) nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, "\x04\x04", 2);
+    nftnl_set_nlmsg_build_payload(nft_add(NFT_MSG_NEWSET, NLM_F_CREATE, 0, nft_sets[set].family), s);
     nftnl_set_free(s);
 }
 
 static void make_chain(enum chain chain) {
-    struct nftnl_chain *c = net_allocated(nftnl_chain_alloc());
+    struct nftnl_chain *c = nft_allocated(nftnl_chain_alloc());
     (void) nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
     (void) nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, chains[chain].name);
     if (chains[chain].type) {
@@ -185,12 +190,12 @@ static void make_chain(enum chain chain) {
         nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[chain].priority);
         (void) nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, chains[chain].type);
     }
-    nftnl_chain_nlmsg_build_payload(nft_message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, chains[chain].family), c);
+    nftnl_chain_nlmsg_build_payload(nft_add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, 0, chains[chain].family), c);
     nftnl_chain_free(c);
 }
 
 static void add_expression(struct nftnl_rule *rule, const struct expression *from) {
-    struct nftnl_expr *e = net_allocated(nftnl_expr_alloc(from->name));
+    struct nftnl_expr *e = nft_allocated(nftnl_expr_alloc(from->name));
     for (size_t i = 0; i < 4 && from->numbers[i].attribute; i++)
         nftnl_expr_set_u32(e, from->numbers[i].attribute, from->numbers[i].value);
     for (size_t i = 0; i < 2 && from->data[i].attribute; i++)
@@ -199,21 +204,21 @@ static void add_expression(struct nftnl_rule *rule, const struct expression *fro
 }
 
 static void make_rule(const struct rule *rule) {
-    struct nftnl_rule *r = net_allocated(nftnl_rule_alloc());
+    struct nftnl_rule *r = nft_allocated(nftnl_rule_alloc());
     (void) nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
     (void) nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chains[rule->chain].name);
     for (size_t i = 0; i < RULE_MAX && rule->e[i].name; i++)
         add_expression(r, &rule->e[i]);
-    uint16_t flags = NLM_F_CREATE | NLM_F_APPEND;
-    nftnl_rule_nlmsg_build_payload(nft_message(NFT_MSG_NEWRULE, flags, chains[rule->chain].family), r);
+    nftnl_rule_nlmsg_build_payload(nft_add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, 0, chains[rule->chain].family),
+                                   r);
     nftnl_rule_free(r);
 }
 
 /* All of it or nothing, and not twice: NLM_F_EXCL makes the later of two helpers
  * fail as a whole. */
 int ruleset_make(uint8_t family) {
-    nft_batch_begin();
-    mnl_attr_put_strz(nft_message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, family), NFTA_TABLE_NAME, NFT_TABLE);
+    nft_batch();
+    mnl_attr_put_strz(nft_add(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 0, family), NFTA_TABLE_NAME, NFT_TABLE);
     for (enum set s = 0; s < SETS; s++) {
         if (nft_sets[s].family == family)
             make_set(s);
@@ -228,5 +233,5 @@ int ruleset_make(uint8_t family) {
         if (chains[rules[r].chain].family == family)
             make_rule(&rules[r]);
     }
-    return nft_batch_commit();
+    return netlink_talk(NETLINK_RULES, NULL, NULL);
 }
