@@ -260,11 +260,12 @@ static void change_account(uint32_t uid, int there) {
     change(PEERS, peers, there);
 }
 
-/* Begins a batch with the slot's egress; `request` NULL: none. The whole list is written
- * anew, which is what gives its elements another end. */
+static const struct wire_request no_egress = {.kind = WIRE_EGRESS_NONE};
+
+/* Begins a batch with the slot's egress. The whole list is written anew, which is what gives its elements another end.
+ */
 static int begin_slot(const struct net_account *account, uint32_t slot, const struct wire_request *request) {
-    static const struct wire_request none = {.kind = WIRE_EGRESS_NONE};
-    uint32_t kind = (request ? request : &none)->kind, count = (request ? request : &none)->cidr_count;
+    uint32_t kind = request->kind;
     struct pair_key guest = pair_of(account->uid, htonl(addr_guest(account->subnet, slot)));
     int has = 0, r;
     had = (struct list){.guest = guest.value};
@@ -307,7 +308,7 @@ int nft_ensure(uint32_t uid) {
 
 int nft_up(const struct net_account *account, uint32_t slot) {
     for (int made = 0;; made = 1) {
-        int r = begin_slot(account, slot, NULL);
+        int r = begin_slot(account, slot, &no_egress);
         if (r)
             return r;
         change_account(account->uid, 1);
@@ -322,7 +323,7 @@ int nft_up(const struct net_account *account, uint32_t slot) {
 }
 
 int nft_down(const struct net_account *account, uint32_t slot) {
-    int r = begin_slot(account, slot, NULL);
+    int r = begin_slot(account, slot, &no_egress);
     if (r)
         return r;
     change_guest(account, slot, 0);
