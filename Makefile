@@ -6,6 +6,7 @@
 ## deb         build/banger_VERSION_amd64.deb
 ## quickstart  packages, build, install, image, kernel, and the first guest
 ## check       packages the tests need, then every test that fits CI
+## vm-check    as root: the privileged tests inside Debian guests with kernels 6.1 and 6.12
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## bench       ratios against what a user would use instead
@@ -55,7 +56,7 @@ CLI_LIB    := -lcjson -l:libarchive.a
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: all build help install uninstall deb quickstart check lint fuzz bench clean deps test-deps
+.PHONY: all build help install uninstall deb quickstart check vm-check lint fuzz bench clean deps test-deps
 all: build
 build: $(addprefix $(BUILD)/,$(PROGRAMS))
 
@@ -125,6 +126,9 @@ unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
 	@MAKE="$(MAKE)" tests/check.sh
+vm-check: test-deps build
+	@E2E_STORE=$${E2E_STORE:-$(BUILD)/vm-store/plain} VM_STORE=$${VM_STORE:-$(BUILD)/vm-store/rig} \
+	    tests/world.sh tests/vm/run.sh $(PARTS)
 lint: test-deps
 	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
 	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'

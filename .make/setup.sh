@@ -137,7 +137,7 @@ stop_daemons() {
 # The name in the VMM's command line, or nothing. $1: pid of its jail.
 vm_name() {
     for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
-        tr '\0' '\n' <"/proc/$child/cmdline" 2>/dev/null | grep -x -A1 -e -name | sed -n 2p | tr -cd 'a-z0-9-'
+        tr '\0' '\n' <"/proc/$child/cmdline" 2>/dev/null | grep -x -A1 -e -name | sed -n 's/^banger-\([A-Za-z0-9-]*\).*/\1/p'
     done
 }
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 guest=${JAIL_KERNEL:-build/jail-guest}
 account=jailtest
 
-if ! nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then
+if [ -z "${JAIL_KERNEL:-}" ] && ! nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then
     cat build/jail-guest.log
     echo "not ok jail: cannot make its guest"
     echo "0 passed, 1 failed, 0 skipped"

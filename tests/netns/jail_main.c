@@ -58,7 +58,7 @@ static void trial(void) {
               status.magic == JAIL_ARGS_MAGIC,
           "trial leaves a status", "it does not");
     (void) !pread(fds[SPAWN_LOG], why, sizeof(why) - 1, 0);
-    int works = ended && status.wait_status == 0;
+    int works = world.kvm = ended && status.wait_status == 0;
     check(works || (status.wait_status == W_EXITCODE(1, 0) && strlen(why) > 10),
           "trial gives a verdict with its reason", "status %x, %s", status.wait_status, why);
     printf("    KVM works: %s %s", works ? "yes" : "no:", works ? "\n" : why);

@@ -217,6 +217,7 @@ void vm_prepare(struct vm *vm, uint32_t slot) {
                                 .slot = slot,
                                 .vcpus = 2,
                                 .memory_mib = 256,
+                                .kvm = world.kvm,
                                 .tsc_khz = vmm_tsc_khz(),
                                 .cmdline = "banger.name=vm0"};
     struct err e = {0};

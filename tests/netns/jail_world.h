@@ -14,6 +14,7 @@ struct world {
     const char *folder; /* the account's, on disk */
     const char *kernel, *initrd;
     pid_t helper;
+    int kvm; /* guests run with it, from the trial on */
     int workers[WIRE_WORKERS];
 };
 extern struct world world;

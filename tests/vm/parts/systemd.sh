@@ -1,0 +1,42 @@
+# systemd: bangerd as ann's service without a login, its cgroup delegated, ceilings on
+# each VMM that the kernel itself holds.
+# shellcheck shell=bash
+uid=$(id -u ann)
+manager=user@$uid.service
+slice=/sys/fs/cgroup/user.slice/user-$uid.slice/$manager
+uann() { as ann env XDG_RUNTIME_DIR="/run/user/$uid" "$@"; }
+# group_of PID: its cgroup's folder.
+group_of() { echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$1/cgroup")"; }
+
+ann daemon stop >/dev/null 2>&1
+check "loginctl enable-linger" loginctl enable-linger ann
+check "ann's service manager runs without a login" until_true 60 systemctl is-active --quiet "$manager"
+contains "it was given the memory controller" "$(cat "$slice/cgroup.controllers")" memory
+contains "and the one of pids" "$(cat "$slice/cgroup.controllers")" pids
+check "bangerd.service starts" uann systemctl --user start bangerd.service
+check "and is running" until_true 30 uann systemctl --user is-active --quiet bangerd.service
+equal "the CLI meets that daemon" "$(group_of "$(uann banger daemon status --json | jq -r .monitor_pid)")" "$slice/app.slice/bangerd.service/daemon"
+
+capture uann banger vm create --quiet --name ceiling --memory 512M --vcpu 2
+equal "vm create: status" "$status" 0
+vmm=$(uann banger vm show ceiling --json | jq -r .pid)
+group=$(group_of "$vmm")
+contains "the VMM is in a cgroup of its own, below the service" "$group" "$slice/app.slice/bangerd.service/vm-"
+most=$(cat "$group/memory.max")
+check "memory.max is the guest's memory and a headroom (it is $most)" test "$((most >> 20))" -ge 512 -a "$((most >> 20))" -le 1536
+tasks=$(cat "$group/pids.max")
+check "pids.max is a number (it is $tasks)" test "$tasks" -ge 16 -a "$tasks" -le 1024
+check "the kernel counts the VMM's memory there" test "$(cat "$group/memory.current")" -gt $((64 << 20))
+equal "none but the jail and the VMM are in it" "$(for p in $(cat "$group/cgroup.procs"); do cat "/proc/$p/comm"; done | sort -u | tr '\n' ' ')" "banger-jail qemu-system-x86 "
+equal "the VMM sees no cgroup but its own" "$(nsenter --cgroup="/proc/$vmm/ns/cgroup" sed -n 's/^0:://p' "/proc/$vmm/cgroup")" /
+equal "ann cannot raise the service's own ceiling above it" "$(uann sh -c "echo max > $slice/pids.max" 2>&1 | grep -c 'denied')" 1
+
+check "bangerd.service stops" uann systemctl --user stop bangerd.service
+check "its VM goes on" test -d "/proc/$vmm"
+check "bangerd.service starts again" uann systemctl --user start bangerd.service
+equal "and finds the VM" "$(uann banger vm exec ceiling -- echo alive)" alive
+uann banger vm delete -f ceiling >/dev/null
+check "the VM's cgroup went with it" until_true 10 sh -c "! [ -e $group/cgroup.procs ]"
+uann systemctl --user stop bangerd.service
+check "nothing of the service is left" until_true 20 sh -c "! pgrep -u ann -f 'bangerd|banger-helper'"
+loginctl disable-linger ann

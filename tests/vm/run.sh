@@ -1,0 +1,99 @@
+#!/bin/bash
+# The privileged suite inside Debian guests that banger itself boots. Runs inside
+# tests/world.sh (`make vm-check` does):
+#
+#   tests/world.sh tests/vm/run.sh [KERNEL...] [PART...]
+#
+# KERNEL: 6.1 and 6.12 (setup.sh); PART: a file of tests/vm/parts, without its ".sh".
+# Guests run side by side. E2E_STORE and VM_STORE name folders that keep the images.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+: "${WORLD:?run it inside tests/world.sh}"
+. tests/lib.sh
+. tests/e2e/setup.sh
+. tests/vm/setup.sh
+
+PARTS=(netns jail cgroup disk disks nested systemd audit attacks apparmor deb bench)
+PART_LIMIT=${PART_LIMIT:-900} # seconds
+kernels=() parts=()
+for word in "$@"; do
+    if [ -n "${KERNELS[$word]:-}" ]; then kernels+=("$word"); else parts+=("$word"); fi
+done
+[ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
+[ ${#parts[@]} -gt 0 ] || parts=("${PARTS[@]}")
+
+# guest KERNEL COMMAND...: as root in that kernel's guest.
+guest() {
+    local kernel=$1
+    shift
+    vera vm exec "linux-${kernel/./-}" -- "$@"
+}
+
+# The modules of a kernel, from the package that banger keeps, as its guest's /usr/lib/modules.
+modules_of() {
+    local tree=$WORLD/modules/$1
+    mkdir -p "$tree/usr"
+    dpkg-deb --fsys-tarfile "/home/vera/.cache/banger/kernels/linux-$1" | tar xC "$tree/usr" --wildcards './lib/modules/*'
+    ln -s usr/lib "$tree/lib"
+    depmod -b "$tree" "$(ls "$tree/lib/modules")"
+    tar cC "$tree" usr --owner=0 --group=0
+}
+
+boot() {
+    local kernel=$1 started=$SECONDS
+    vera vm create --quiet --name "linux-${kernel/./-}" --kernel "linux-$kernel" --memory 3G --vcpu 2 --disk-size 8G >/dev/null || return 1
+    guest "$kernel" mkdir -p /opt/banger || return 1
+    modules_of "$kernel" | guest "$kernel" tar xmC / --keep-directory-symlink || return 1
+    guest "$kernel" tar xmC /opt/banger --no-same-owner <"$WORLD/ship.tar" || return 1
+    guest "$kernel" /opt/banger/tests/vm/prepare.sh <"$WORLD/inner.tar.zst" || return 1
+    echo "guest ready in $((SECONDS - started)) s: $(guest "$kernel" uname -r)"
+}
+
+# One part in one guest: its lines, and its numbers into $WORLD/counts/KERNEL-PART.
+run_part() {
+    local kernel=$1 part=$2 started=$SECONDS log=$WORLD/log-$1-$2 status line
+    echo "--- $part"
+    guest "$kernel" timeout -k 10 "$PART_LIMIT" /opt/banger/tests/vm/inside.sh "$part" </dev/null 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$log" | tail -n 1)
+    if [ -z "$line" ]; then
+        echo "not ok $part: ended with status $status and no summary"
+        line="0 passed, 1 failed, 0 skipped"
+    elif [ "$status" -ne 0 ] && [[ $line == *", 0 failed,"* ]]; then
+        echo "not ok $part: ended with status $status"
+        line=${line/, 0 failed,/, 1 failed,}
+    fi
+    echo "$line" >"$WORLD/counts/$kernel-$part"
+    echo "$part: $line, $((SECONDS - started)) s"
+}
+
+run_kernel() {
+    local kernel=$1 part
+    if ! boot "$kernel" 2>&1; then
+        echo "not ok the guest: see above, and its console:"
+        vera vm logs "linux-${kernel/./-}" 2>&1 | tail -n 20
+        echo "0 passed, 1 failed, 0 skipped" >"$WORLD/counts/$kernel"
+        return
+    fi
+    for part in "${parts[@]}"; do
+        run_part "$kernel" "$part"
+    done
+    vera vm delete -f "linux-${kernel/./-}" >/dev/null
+}
+
+begin=$SECONDS
+tests/vm/ship.sh "$WORLD" || { not_ok "what is shipped into the guests"; summary; exit 1; }
+echo "packed in $((SECONDS - begin)) s"
+mkdir "$WORLD/counts"
+for kernel in "${kernels[@]}"; do
+    run_kernel "$kernel" > >(sed -u "s/^/[$kernel] /") &
+    running+=($!)
+done
+wait "${running[@]}"
+sleep 1 # the prefixed lines' last
+while read -r p _ f _ s _; do
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done < <(cat "$WORLD"/counts/*)
+as vera banger daemon stop >/dev/null 2>&1
+echo "vm: kernels ${kernels[*]}, ${#parts[@]} parts, $((SECONDS - begin)) s"
+summary
