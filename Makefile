@@ -48,10 +48,12 @@ IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson
 DAEMON_SRC := $(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c unpriv/priv/*.c \
     unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c)
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
-CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c unpriv/image/catalog.c
+CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c unpriv/image/catalog.c \
+    unpriv/priv/sentence.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
-# libarchive's fourteen libraries. What reads foreign archives uses the shared one.
-CLI_LIB    := -lcjson -l:libarchive.a
+# libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
+# does every call load what only doctor needs.
+CLI_LIB    := -lcjson -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -67,7 +69,7 @@ $(BUILD)/banger: $(call object,$(CLI_SRC)) $(BUILD)/common.a
 $(BUILD)/bangerd: $(call object,$(DAEMON_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIB)
 $(BUILD)/banger-helper: $(call object,$(HELPER_SRC)) $(BUILD)/common.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HELPER_LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-Map=$@.map -o $@ $^ $(HELPER_LIB)
 $(BUILD)/banger-import: $(call object,$(IMPORT_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(IMPORT_LIB)
 # The jail's init and the guest's agent are static: neither can count on a library being there.
@@ -76,10 +78,12 @@ $(BUILD)/banger-jail: $(call object,$(JAIL_SRC)) $(BUILD)/common.a
 $(BUILD)/banger-agent: $(call object,$(AGENT_SRC))
 	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -s -o $@ $^
 
-# The commit is in the stamp of every program: one file knows it, and changes with it.
+# The commit is in the stamp of every program: one file knows it, and changes with it. So
+# it does with PREFIX, which is compiled in.
 $(BUILD)/commit.h: FORCE
 	@mkdir -p $(BUILD)
-	@echo '#define BANGER_COMMIT "$(COMMIT)"' | cmp -s - $@ || echo '#define BANGER_COMMIT "$(COMMIT)"' > $@
+	@echo '#define BANGER_COMMIT "$(COMMIT)" /* for $(PREFIX) */' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 FORCE:
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/commit.h

@@ -102,6 +102,14 @@ static const struct option exec_options[] = {
 };
 static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
 static const struct option show_options[] = {JSON_OPTION, HELP_OPTION, END_OPTION};
+static const struct option doctor_options[] = {
+    {OPT_PRIVILEGES, "privileges", 0, OPTION_FLAG, NULL,
+     "what the policy allows and what each process may do at this moment; root sees all of it", NULL},
+    {OPT_USER, "user", 0, OPTION_TEXT, "NAME", "with --privileges, as root: one account's", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option quiet_options[] = {QUIET_OPTION, HELP_OPTION, END_OPTION};
 static const struct option stop_options[] = {
     {OPT_GRACE, "grace", 0, OPTION_COUNT, "SECONDS", "time to shut down before it is forced (default 20)", NULL},
@@ -202,7 +210,7 @@ const struct command commands[] = {
      NULL},
     {"daemon", "socket", NULL, "", "Print the path of the daemon's socket", plain_options, 0, 0, 0,
      command_daemon_socket, NULL},
-    {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", show_options, 0, 0, 0, command_doctor, NULL},
+    {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", doctor_options, 0, 0, 0, command_doctor, NULL},
     {NULL, "version", NULL, "", "Print the version", plain_options, 0, 0, 0, command_version, NULL},
     {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 2, 0, command_help, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL},

@@ -5,6 +5,7 @@
 #include "client.h"
 #include "config.h"
 #include "output.h"
+#include "privileges.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -288,6 +289,14 @@ static void print_checks(const cJSON *checks) {
 }
 
 int command_doctor(const struct invocation *in) {
+    if (options_given(in, OPT_PRIVILEGES))
+        return command_privileges(in);
+    if (options_given(in, OPT_USER)) {
+        struct err e = {0};
+        (void) err_set(&e, EINVAL, "--user is for --privileges: add it, or leave --user out");
+        output_error(&e);
+        return EXIT_USAGE;
+    }
     cJSON *result = cJSON_CreateObject();
     cJSON *checks = cJSON_AddArrayToObject(result, "checks");
     check_architecture(checks);

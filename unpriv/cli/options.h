@@ -42,6 +42,7 @@ enum option_id {
     OPT_AVAILABLE,
     OPT_SOURCE,
     OPT_SIZE,
+    OPT_PRIVILEGES,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,
