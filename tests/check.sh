@@ -45,7 +45,7 @@ seeds() {
 tier unit unit
 tier fuzz-seeds seeds
 if [ "$(id -u)" -eq 0 ]; then
-    for suite in tests/netns/run.sh tests/netns/jail.sh tests/e2e/run.sh; do
+    for suite in tests/netns/run.sh tests/netns/jail.sh tests/netns/privileges.sh tests/e2e/run.sh; do
         tier "${suite#tests/}" tests/world.sh "$suite"
     done
 else
