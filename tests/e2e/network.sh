@@ -22,6 +22,7 @@ address() { as "$1" banger vm show "$2" --json | jq -r .address; }
 one=$(address alice one) two=$(address alice two) other=$(address bob other)
 pings() { as "$1" banger vm exec "$2" -- ping -c 1 -W 2 "$3" >/dev/null 2>&1; }
 cannot() { ! "$@"; }
+host_pings() { "$@" >/dev/null; }
 
 check "one account's guests reach each other" pings alice one "$two"
 check "another account's guest is out of reach" cannot pings alice one "$other"
@@ -32,10 +33,31 @@ check "nor the host's other addresses" cannot pings alice one 198.51.100.1
 check "with --nat a guest reaches the world" pings alice one 203.0.113.7
 check "but no private address of it" cannot pings alice one 10.77.0.1
 check "without it does not" cannot pings alice two 203.0.113.7
-check "the world does not reach a guest" cannot ip netns exec world ping -c 1 -W 2 "$one" >/dev/null
+check "the world does not reach a guest" cannot host_pings ip netns exec world ping -c 1 -W 2 "$one"
 equal "forwarding is not switched on host-wide" "$(cat /proc/sys/net/ipv4/conf/default/forwarding)" 0
-check "alice's host processes reach her guest" as alice ping -c 1 -W 2 "$one" >/dev/null
-check "bob's do not" cannot as bob ping -c 1 -W 2 "$one" >/dev/null
+check "alice's host processes reach her guest" host_pings as alice ping -c 1 -W 2 "$one"
+check "bob's do not" cannot host_pings as bob ping -c 1 -W 2 "$one"
+# The rules are gone and with them every helper that knew them: the engine's next one is
+# told again what each guest may reach.
+kill_helper() { ps -u alice -o pid=,comm= | awk '$2 == "banger-helper" {print $1}' | xargs kill -9 2>/dev/null; }
+kill_helper
+nft flush ruleset
+alice vm list >/dev/null
+check "helper killed and rules flushed: a guest with --nat reaches the world again" until_true 15 pings alice one 203.0.113.7
+check "and no private address of it" cannot pings alice one 10.77.0.1
+check "a guest without does not" cannot pings alice two 203.0.113.7
+check "nor does one reach the host" cannot pings alice two "$gateway"
+alice vm delete -f two >/dev/null
+engine=$(alice daemon status --json | jq -r .pid)
+kill_helper
+kill -9 "$engine"
+nft flush ruleset
+check "the same with the engine killed too" until_true 20 pings alice one 203.0.113.7
+alice vm create --name two --memory 512M >/dev/null 2>&1
+check "a new guest in a used place does not reach it" cannot pings alice two 203.0.113.7
+check "but its sister" pings alice two "$one"
+two=$(address alice two)
+check "and its sister it" pings alice one "$two"
 alice vm exec one -- sh -c 'ip addr add 172.16.3.77/22 dev eth0 2>/dev/null; ip link set eth0 address 02:62:aa:bb:cc:dd' >/dev/null 2>&1
 check "a guest that changes its MAC is cut off" cannot pings alice one "$two"
 alice vm delete -f one two >/dev/null

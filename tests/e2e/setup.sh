@@ -100,4 +100,5 @@ if [ -n "${E2E_STORE:-}" ] && [ ! -d "$E2E_STORE" ]; then
 fi
 mkdir -p "$(state bob)"
 cp -a --sparse=always "$(state alice)/images" "$(state alice)/kernels" "$(state alice)"/banger.db* "$(state bob)/"
+cp -a /home/alice/.cache /home/bob/ # a kept store's kernel may need another agent
 chown -R bob: /home/bob

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The helper's own deadlines are shorter; a spawn's set-up takes milliseconds. */
@@ -22,6 +23,12 @@ static struct link {
     [WIRE_DISK] = {PTHREAD_MUTEX_INITIALIZER, -1},
     [WIRE_VMM] = {PTHREAD_MUTEX_INITIALIZER, -1},
 };
+
+static void (*net_hook)(int sock);
+
+void priv_on_net_worker(void (*hook)(int sock)) {
+    net_hook = hook;
+}
 
 static const struct {
     const char *what;
@@ -100,6 +107,13 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
                    steps[operations[rq->op].worker](reply->step));
 }
 
+/* For good, also where somebody holds a duplicate. */
+static void hang_up(struct link *link) {
+    (void) shutdown(link->sock, SHUT_RDWR);
+    (void) close(link->sock);
+    link->sock = -1;
+}
+
 /* 0, or a negative errno where the worker is no more: the socket is closed then. */
 static int round_trip(struct link *link, const struct wire_request *rq, const int *fds, struct wire_reply *reply,
                       int *reply_fd) {
@@ -120,8 +134,7 @@ static int round_trip(struct link *link, const struct wire_request *rq, const in
     if (!r)
         return 0;
     fdpass_close(reply_fd, count);
-    (void) close(link->sock);
-    link->sock = -1;
+    hang_up(link);
     return r;
 }
 
@@ -133,12 +146,13 @@ static int died_before(struct link *link) {
 }
 
 static int connected(struct link *link, enum wire_worker worker, struct err *e) {
-    if (died_before(link)) {
-        (void) close(link->sock);
-        link->sock = -1;
-    }
-    if (link->sock < 0)
-        link->sock = monitor_helper(worker, e);
+    if (died_before(link))
+        hang_up(link);
+    if (link->sock >= 0)
+        return 0;
+    link->sock = monitor_helper(worker, e);
+    if (link->sock >= 0 && worker == WIRE_NET && net_hook)
+        net_hook(link->sock);
     return link->sock < 0 ? link->sock : 0;
 }
 

@@ -18,6 +18,12 @@ int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct er
 /* Slots of this account that have something in the kernel. */
 int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e);
 
+/* `hook` is called with the descriptor of each new connection to the net worker, before
+ * the first request; it stays priv's, and its end is the worker's. The hook is called
+ * under a lock: what it wants of priv_* it asks in another thread. Set once, before the
+ * first call. */
+void priv_on_net_worker(void (*hook)(int sock));
+
 /* A dm-snapshot of `base` with the VM's changes in `overlay` (enum wire_snap_fd); both
  * stay the caller's. Returns the block device's descriptor (the caller's): the snapshot
  * is there for as long as somebody has it open. */

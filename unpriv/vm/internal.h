@@ -74,6 +74,12 @@ int vm_status_lock(uint32_t slot);
 /* The last line with something in it of `name` in the VM's folder; "" without. */
 void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
 
+/* --- egress.c ----------------------------------------------------------------------- */
+
+/* For priv_on_net_worker: tells that worker what the running guests may reach, and
+ * watches over it, in a thread of its own. */
+void vm_egress_worker(int sock);
+
 /* --- recover.c: every record, in an array of the caller's (free) ---------------- */
 
 struct vm_records {

@@ -175,14 +175,25 @@ static void remove_orphan(uint32_t slot, void *arg) {
         log_error(0, "vms/%03x: %s", slot, e.text);
 }
 
+/* The first call of the helper's net worker has it told what guests may reach. */
+static void mend_egress(void) {
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    uint32_t subnet;
+    struct err e;
+    if (vm_running_count() > 0 && priv_net_list(0, slots, &subnet, &e))
+        log_error(0, "%s", e.text);
+}
+
 int vm_recover(struct err *e) {
     struct vm_records all;
+    priv_on_net_worker(vm_egress_worker);
     int rc = vm_records_read(&all, e);
     if (rc)
         return rc;
     for (size_t i = 0; i < all.count; i++)
         mend(&all.list[i]);
     mend_snapshots(&all);
+    mend_egress();
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
     return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;

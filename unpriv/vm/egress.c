@@ -1,0 +1,110 @@
+/* A helper that starts anew remembers no guest: as soon as one serves, it is told again
+ * what each running guest may reach, in case the host's rules were flushed between two
+ * helpers; and while a VM runs, one that ends is started again. */
+#include "internal.h"
+
+#include "../../common/io.h"
+#include "../../common/log.h"
+#include "../priv/priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEEPER_STACK 131072
+#define STEADY_MS    10000 /* a helper that lived so long did not end because it cannot run */
+#define NAP_LEAST_MS 200
+#define NAP_MOST_MS  60000
+
+static _Atomic unsigned generation; /* of the helper's net worker */
+static _Atomic int nap_ms = NAP_LEAST_MS;
+
+/* Pass 0 leaves out a VM that something is happening to: pass 1 waits for it. */
+static int mend(const struct vm_record *old, int pass) {
+    struct vm_record r;
+    struct err e;
+    struct vm_live *live = vm_live_hold(old);
+    if (!live)
+        return 0;
+    int busy = pass ? pthread_mutex_lock(&live->lock) : pthread_mutex_trylock(&live->lock);
+    if (busy) {
+        vm_live_drop(live);
+        return busy;
+    }
+    /* Still there, and still the one of this slot: what is down has no rules. */
+    if (vm_live_runs(live) && store_vm_get(live->id, &r, NULL) == 0 && r.egress != WIRE_EGRESS_NONE &&
+        priv_net_egress(0, r.slot, (enum wire_egress) r.egress, &e))
+        log_error(0, "VM %s: %s", r.name, e.text);
+    vm_unlock(live);
+    return 0;
+}
+
+static void mend_all(void) {
+    struct vm_records all;
+    struct err e;
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    uint32_t subnet;
+    if (vm_running_count() == 0)
+        return;
+    /* This makes the rules themselves again where they are gone. */
+    if (priv_net_list(0, slots, &subnet, &e) || vm_records_read(&all, &e)) {
+        log_error(0, "telling the helper what guests may reach: %s", e.text);
+        return;
+    }
+    size_t busy = 0; /* the first of the list, in the end */
+    for (size_t i = 0; i < all.count; i++) {
+        if (mend(&all.list[i], 0))
+            all.list[busy++] = all.list[i];
+    }
+    for (size_t i = 0; i < busy; i++)
+        (void) mend(&all.list[i], 1);
+    free(all.list);
+}
+
+/* Until there is another worker, or no VM that needs one. A helper that ends again and
+ * again is started less and less often. */
+static void replace(unsigned mine, long long began) {
+    struct err e;
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    uint32_t subnet;
+    if (io_now_ms() - began > STEADY_MS)
+        nap_ms = NAP_LEAST_MS;
+    while (vm_running_count() > 0 && generation == mine) {
+        (void) poll(NULL, 0, nap_ms);
+        nap_ms = nap_ms * 2 < NAP_MOST_MS ? nap_ms * 2 : NAP_MOST_MS;
+        if (generation == mine && priv_net_list(0, slots, &subnet, &e))
+            log_warn(0, "%s", e.text);
+    }
+}
+
+static void *keep(void *arg) {
+    unsigned mine = (unsigned) ((uintptr_t) arg >> 32);
+    struct pollfd p = {.fd = (int) (uint32_t) (uintptr_t) arg};
+    long long began = io_now_ms();
+    mend_all();
+    while (poll(&p, 1, -1) <= 0)
+        continue;
+    (void) close(p.fd);
+    replace(mine, began);
+    return NULL;
+}
+
+void vm_egress_worker(int sock) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    int fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
+    uintptr_t arg = (uintptr_t) ++generation << 32 | (uint32_t) fd;
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setstacksize(&attr, KEEPER_STACK);
+    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int r = fd < 0 ? errno : pthread_create(&thread, &attr, keep, (void *) arg);
+    (void) pthread_attr_destroy(&attr);
+    if (r)
+        log_error(0, "cannot watch over banger-helper: %s", strerror(r));
+    if (r && fd >= 0)
+        (void) close(fd);
+}
