@@ -27,7 +27,7 @@
 #define VMM_CALLS \
     /* bytes: console, sockets, tap, disks */ \
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, \
-    SYS_pwritev2, SYS_lseek, SYS_close, SYS_fsync, SYS_fdatasync, SYS_fallocate, SYS_sync_file_range, \
+    SYS_pwritev2, SYS_lseek, SYS_close, SYS_fsync, SYS_fdatasync, SYS_fallocate, \
     SYS_recvmsg, SYS_sendmsg, SYS_recvfrom, SYS_sendto, SYS_accept, SYS_accept4, SYS_shutdown, SYS_listen, \
     SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt, \
     /* files: libraries, firmware, kernel; descriptors of the fd sets */ \
@@ -37,16 +37,15 @@
     /* memory */ \
     SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_membarrier, \
     /* threads and their signals */ \
-    SYS_clone, SYS_clone3, SYS_futex, SYS_set_robust_list, SYS_get_robust_list, SYS_rseq, SYS_set_tid_address, \
+    SYS_clone, SYS_clone3, SYS_futex, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address, \
     SYS_arch_prctl, SYS_prctl, SYS_sched_yield, SYS_sched_getaffinity, SYS_rt_sigaction, SYS_rt_sigprocmask, \
     SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_rt_sigpending, SYS_sigaltstack, SYS_tgkill, SYS_tkill, \
     SYS_restart_syscall, SYS_exit, SYS_exit_group, SYS_execve, SYS_seccomp, \
     /* waiting and time */ \
     SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, \
     SYS_epoll_pwait, SYS_eventfd2, SYS_signalfd4, SYS_pipe2, SYS_timerfd_create, SYS_timerfd_settime, \
-    SYS_timerfd_gettime, SYS_timer_create, SYS_timer_settime, SYS_timer_gettime, SYS_timer_getoverrun, \
-    SYS_timer_delete, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, \
-    SYS_time, \
+    SYS_timerfd_gettime, \
+    SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, \
     /* who and where */ \
     SYS_getpid, SYS_getppid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, \
     SYS_getrlimit, SYS_prlimit64, SYS_getrandom

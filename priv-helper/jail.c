@@ -335,7 +335,7 @@ static const int list[] = {
     SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self, SYS_wait4, SYS_kill, SYS_alarm,
     /* the child */
     SYS_umask, SYS_setsid, SYS_open_tree, SYS_mount_setattr, SYS_unshare, SYS_sethostname, SYS_fsopen, SYS_fsconfig,
-    SYS_fsmount, SYS_move_mount, SYS_fchdir, SYS_mkdir, SYS_mknod, SYS_mknodat, SYS_symlink, SYS_pivot_root,
+    SYS_fsmount, SYS_move_mount, SYS_fchdir, SYS_mkdir, SYS_mknodat, SYS_symlink, SYS_pivot_root,
     SYS_umount2, SYS_chdir, SYS_close_range,
     /* the worker */
     SYS_capget, SYS_capset, SYS_pidfd_send_signal

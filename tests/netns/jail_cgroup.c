@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Where cgroup v2 is mounted, or NULL. */
-static const char *hierarchy(void) {
+const char *cgroup_mount(void) {
     static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
     struct statfs fs;
     for (size_t i = 0; i < 2; i++) {
@@ -28,22 +27,30 @@ static const char *hierarchy(void) {
 
 static char base[320]; /* the delegated folder */
 
-static int make(const char *name, uid_t owner, uid_t procs) {
-    char path[600];
-    snprintf(path, sizeof(path), "%s%s", base, name);
+int cgroup_make(const char *path, uid_t owner, uid_t procs) {
     if ((mkdir(path, 0755) && errno != EEXIST) || chown(path, owner, owner))
         return -1;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fchownat(fd, "cgroup.procs", procs, procs, 0) ? -1 : fd;
+    if (fchownat(fd, "cgroup.procs", procs, procs, 0) == 0 &&
+        fchownat(fd, "cgroup.subtree_control", procs, procs, 0) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
-static int move_to(const char *name, pid_t pid) {
-    char path[600], text[16];
-    snprintf(path, sizeof(path), "%s%s/cgroup.procs", base, name);
-    int n = snprintf(text, sizeof(text), "%d", pid), fd = open(path, O_WRONLY | O_CLOEXEC);
-    int good = fd >= 0 && write(fd, text, (size_t) n) == n;
+int cgroup_enter(const char *path) {
+    char procs[600];
+    snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+    int good = fd >= 0 && write(fd, "0", 1) == 1;
     close(fd);
     return good ? 0 : -1;
+}
+
+static int make(const char *name, uid_t owner, uid_t procs) {
+    char path[600];
+    snprintf(path, sizeof(path), "%s%s", base, name);
+    return cgroup_make(path, owner, procs);
 }
 
 /* The v2 line of a process, as a process of `reader`'s cgroup namespace sees it. */
@@ -92,8 +99,8 @@ static void in_its_own(int folder) {
         check(strcmp(inside, "/") == 0, "cgroup: the jail sees its own as the root", "it sees %s", inside);
         check(strstr(vm_read(&vm, "console"), "has no descriptor but") != NULL, "cgroup: its folder stays outside",
               "%s", vm_read(&vm, "console"));
-        as_root();
         check_jail(&vm);
+        vm_results(&vm);
     }
     vm_end(&vm);
 }
@@ -141,13 +148,15 @@ static void refusals(void) {
 static void live_in(const char *name) {
     helper_kill();
     as_root();
-    if (move_to(name, getpid()))
+    char path[600];
+    snprintf(path, sizeof(path), "%s%s", base, name);
+    if (cgroup_enter(path))
         not_ok("setup", "cannot move to cgroup %s%s: %s", base, name, strerror(errno));
     helper_start();
 }
 
 void cgroups(void) {
-    const char *at = hierarchy();
+    const char *at = cgroup_mount();
     char mine[256];
     as_root();
     path_of_process(getpid(), 0, mine);

@@ -1,9 +1,10 @@
 /* VMM_SPAWN through the real helper: jails, a real guest, and what goes wrong.
  *
- *   jail-test UID GID FOLDER KERNEL INITRD
+ *   jail-test UID GID FOLDER KERNEL INITRD [cgroup]
  *
  * Root, in a world of its own (tests/world.sh), with banger installed and the
- * policy's VMM 0 = QEMU, VMM 1 = jail_probe, VMM 2 = jail_named. FOLDER is the account's. */
+ * policy's VMM 0 = QEMU, VMM 1 = jail_probe, VMM 2 = jail_named, VMM 3 = jail_hog. FOLDER
+ * is the account's. With `cgroup`, only that part: it boots no guest. */
 #include "../../common/io.h"
 #include "../../common/jailargs.h"
 #include "../../policy/policy.h"
@@ -255,12 +256,18 @@ static void no_zombies(void) {
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
-    if (argc != 6 || geteuid() != 0)
+    if (argc < 6 || argc > 7 || geteuid() != 0)
         return 2;
     world = (struct world){.uid = (uid_t) atoi(argv[1]), .gid = (gid_t) atoi(argv[2]), .folder = argv[3]};
     world.kernel = argv[4];
     world.initrd = argv[5];
     helper_start();
+    if (argc == 7) {
+        cgroups();
+        ceilings();
+        helper_kill();
+        return summary();
+    }
     trial();
     wrong_descriptors();
     unmountable();
@@ -268,6 +275,7 @@ int main(int argc, char **argv) {
     probe();
     named();
     cgroups();
+    ceilings();
     ends("QMP quit ends it with status 0", 4, 0, 0);
     ends("SIGTERM to the jail ends it with status 0", 5, SIGTERM, 0);
     ends("SIGKILL to the jail leaves no status", 6, SIGKILL, -1);

@@ -53,11 +53,11 @@ static void status_line(const char *who, pid_t pid, const char *key, const char 
 /* How far the VMM went towards its limit of address space; a tenth must be left. */
 static void address_space(pid_t pid) {
     char path[64], line[256];
-    unsigned long peak = 0, most = 0;
+    unsigned long peak = 0, most = 0, resident = 0;
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
     FILE *f = fopen(path, "re");
     while (f && fgets(line, sizeof(line), f))
-        sscanf(line, "VmPeak: %lu", &peak);
+        (void) (sscanf(line, "VmPeak: %lu", &peak) + sscanf(line, "VmHWM: %lu", &resident));
     if (f)
         fclose(f);
     snprintf(path, sizeof(path), "/proc/%d/limits", pid);
@@ -66,7 +66,7 @@ static void address_space(pid_t pid) {
         sscanf(line, "Max address space %lu", &most);
     if (f)
         fclose(f);
-    printf("    VmPeak %lu MiB of %lu MiB\n", peak >> 10, most >> 20);
+    printf("    VmPeak %lu MiB of %lu MiB, VmHWM %lu MiB\n", peak >> 10, most >> 20, resident >> 10);
     check(peak && peak << 10 < most / 10 * 9, "vmm: its limit of address space is not near", "%lu of %lu KiB", peak,
           most >> 10);
 }

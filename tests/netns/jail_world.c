@@ -189,10 +189,11 @@ static void prepare(struct vm *vm, uint32_t slot, enum wire_style style) {
     mkdir(path, 0700);
     path_of(path, slot, "jail");
     mkdir(path, 0700);
+    vm->fds[SPAWN_JAIL] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void) unlinkat(vm->fds[SPAWN_JAIL], "api.sock", 0); /* of a VMM before: it would not start */
     vm->fds[SPAWN_LOG] = file(vm, "log", 0);
     vm->fds[SPAWN_STATUS] = file(vm, "status", 0);
     vm->fds[SPAWN_CONSOLE] = file(vm, "console", 0);
-    vm->fds[SPAWN_JAIL] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     vm->fds[SPAWN_KERNEL] = open(world.kernel, O_RDONLY | O_CLOEXEC);
     vm->fds[SPAWN_INITRD] = open(world.initrd, O_RDONLY | O_CLOEXEC);
     vm->fds[SPAWN_ROOT] = file(vm, "root.img", 64 << 20);

@@ -70,5 +70,12 @@ void check_jail(const struct vm *vm);
 void named(void);
 /* jail_cgroup.c: starting in a cgroup of the account's own. */
 void cgroups(void);
+/* Where cgroup v2 is mounted, or NULL. */
+const char *cgroup_mount(void);
+/* A folder in it (the descriptor), or -1; and moves this process there. */
+int cgroup_make(const char *path, uid_t owner, uid_t procs);
+int cgroup_enter(const char *path);
+/* jail_ceilings.c: what bangerd's monitor makes of it (unpriv/daemon/cgroup.c). */
+void ceilings(void);
 
 #endif

@@ -11,9 +11,9 @@ compile_drivers() {
     make -s build/common.a
     gcc "${flags[@]}" -o "$1/net_main" tests/netns/net_main.c "${lab[@]}"
     gcc "${flags[@]}" -o "$1/up_bench" tests/vm/up_bench.c "${lab[@]}"
-    for name in jail_probe jail_named; do
+    for name in jail_probe jail_named jail_hog; do
         gcc "${flags[@]}" -static -s -o "$1/$name" "tests/netns/guest/$name.c" tests/netns/guest/jail_try.c
     done
-    gcc "${flags[@]}" -o "$1/jail_main" tests/netns/jail_*.c unpriv/vmm/{qemu,qmp,args,tsc,kvm}.c unpriv/priv/{priv,sentence}.c \
+    gcc "${flags[@]}" -o "$1/jail_main" tests/netns/jail_*.c unpriv/vmm/{qemu,qmp,args,tsc,kvm}.c unpriv/priv/{priv,sentence}.c unpriv/daemon/cgroup.c \
         policy/policy.c build/common.a -lcjson -lpthread
 }

@@ -135,6 +135,17 @@ static void check_landlock(cJSON *checks) {
                   "boot a kernel from 5.13 on with landlock among its `lsm=`");
 }
 
+static void check_cgroup(cJSON *checks) {
+    char why[MONITOR_TEXT] = "";
+    struct err e = {0};
+    if (monitor_cgroup_why(why, &e))
+        add_check(checks, "cgroup", WARN, e.text, "see bangerd.log");
+    else if (*why)
+        add_check(checks, "cgroup", WARN, why, "VMs run all the same, with the limits of their own processes");
+    else
+        add_check(checks, "cgroup", PASS, "each VM has a cgroup with a ceiling for memory and tasks", "");
+}
+
 static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) e;
     *result = cJSON_CreateObject();
@@ -142,6 +153,7 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     const int answers = check_helper(checks, rpc->op);
     check_kvm(checks, rpc->op, answers);
     check_landlock(checks);
+    check_cgroup(checks);
     return 0;
 }
 

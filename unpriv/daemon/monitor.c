@@ -4,6 +4,7 @@
 #include "../../common/io.h"
 #include "../../common/log.h"
 #include "../store/paths.h"
+#include "cgroup.h"
 #include "children.h"
 #include "helper_process.h"
 
@@ -178,6 +179,19 @@ static int start_import(const int *fds, size_t count, struct answer *answer) {
     return r;
 }
 
+static int vm_cgroup(const struct monitor_request *request, struct answer *answer) {
+    if (request->slot >= SLOT_MAX)
+        return -EINVAL;
+    if (request->op == MONITOR_CGROUP_END) {
+        cgroup_vm_end(request->slot);
+        return 0;
+    }
+    int r = answer->fd = cgroup_vm(request->slot, request->which, request->vcpus);
+    if (r == -EOPNOTSUPP)
+        (void) snprintf(answer->reply.text, MONITOR_TEXT, "%s", cgroup_why());
+    return r < 0 ? r : 0;
+}
+
 static int stop(void) {
     monitor.stopping = 1;
     if (monitor.listener >= 0)
@@ -200,6 +214,12 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
         return stop();
     case MONITOR_STATUS:
         (void) snprintf(answer->reply.text, MONITOR_TEXT, "%s", helper_process_pid() ? "" : helper_process_why());
+        return 0;
+    case MONITOR_CGROUP:
+    case MONITOR_CGROUP_END:
+        return vm_cgroup(request, answer);
+    case MONITOR_CGROUP_WHY:
+        (void) snprintf(answer->reply.text, MONITOR_TEXT, "%s", cgroup_why());
         return 0;
     default:
         return -EINVAL;
@@ -301,6 +321,9 @@ int monitor_main(const struct monitor_start *start) {
         log_error(0, "the monitor cannot start: %s", strerror(r ? -r : errno));
         return 1;
     }
+    cgroup_open(); /* before the first child: they begin where this process is */
+    if (*cgroup_why())
+        log_info(0, "no cgroups for VMs: %s", cgroup_why());
     (void) helper_process_start();
     start_engine();
     while (!monitor.ended)

@@ -20,6 +20,10 @@ enum monitor_op {
     MONITOR_IMPORT = 4, /* fds: messages, plan, then the mode's -> starts banger-import; its pidfd */
     MONITOR_STOP = 5,   /* the engine is about to end for good: do not start it again */
     MONITOR_STATUS = 6, /* -> helper: its pid; text: why the last one could not start */
+    MONITOR_CGROUP =
+        7, /* slot, which = memory in MiB, vcpus -> folder of the VM's cgroup (cgroup.h); EOPNOTSUPP: none */
+    MONITOR_CGROUP_END = 8, /* slot: the VM is gone */
+    MONITOR_CGROUP_WHY = 9, /* -> text: why VMs have none, or "" */
 };
 
 enum monitor_socket { MONITOR_QMP = 0, MONITOR_AGENT = 1 };
@@ -28,7 +32,7 @@ struct monitor_request {
     uint32_t op;
     uint32_t slot;
     uint32_t which;
-    uint32_t reserved;
+    uint32_t vcpus;
 };
 #define MONITOR_TEXT 320
 struct monitor_reply {
@@ -64,6 +68,13 @@ int monitor_helper(enum wire_worker worker, struct err *e);
 /* Starts banger-import. `fds` become its descriptors 2 (messages), 3 (plan), 4, 5, ...; they stay the
  * caller's. Returns a pidfd, the caller's. The process dies with the engine and with the monitor. */
 int monitor_import(const int *fds, size_t count, struct err *e);
+/* A fresh cgroup with a VM's ceilings, for priv_vmm_spawn: its folder (the caller's), or -EOPNOTSUPP
+ * where bangerd's own cgroup is not delegated; then VMs run without. */
+int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e);
+/* The VM is gone, and so is its cgroup. */
+int monitor_cgroup_end(uint32_t slot, struct err *e);
+/* Whether VMs get one: "" in `why`, or a sentence that says why not. */
+int monitor_cgroup_why(char why[MONITOR_TEXT], struct err *e);
 /* Says that the engine ends on purpose. */
 int monitor_stop(struct err *e);
 /* The helper's pid, 0 when none runs; then `why` (may be "") says what the last one complained of. */

@@ -67,6 +67,30 @@ int monitor_import(const int *fds, size_t count, struct err *e) {
     return call_fd(&request, fds, count, "cannot start banger-import", e);
 }
 
+int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_CGROUP, .slot = slot, .which = memory_mib, .vcpus = vcpus};
+    return call_fd(&request, NULL, 0, "cannot make the VM's cgroup", e);
+}
+
+int monitor_cgroup_end(uint32_t slot, struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_CGROUP_END, .slot = slot};
+    struct monitor_reply reply = {0};
+    int fd = -1;
+    int r = call(&request, NULL, 0, &reply, &fd);
+    return r ? err_sys(e, -r, "cannot tell the monitor of a VM's end") : 0;
+}
+
+int monitor_cgroup_why(char why[MONITOR_TEXT], struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_CGROUP_WHY};
+    struct monitor_reply reply = {0};
+    int fd = -1;
+    int r = call(&request, NULL, 0, &reply, &fd);
+    if (r)
+        return err_sys(e, -r, "cannot ask the monitor");
+    memcpy(why, reply.text, MONITOR_TEXT);
+    return 0;
+}
+
 int monitor_stop(struct err *e) {
     const struct monitor_request request = {.op = MONITOR_STOP};
     struct monitor_reply reply = {0};

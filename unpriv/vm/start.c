@@ -172,12 +172,15 @@ static int make_arguments(struct starting *s, struct err *e) {
 static int spawn(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     int pid = 0;
+    cleanup_fd int cgroup = monitor_cgroup(r->slot, r->memory_mib, r->vcpus, e);
+    if (cgroup < 0 && cgroup != -EOPNOTSUPP)
+        return cgroup;
     const struct priv_spawn what = {.slot = r->slot,
                                     .kind = vmm_qemu.policy_kind,
                                     .memory_mib = r->memory_mib,
                                     .vcpus = r->vcpus,
                                     .fds = s->fds,
-                                    .cgroup = -1};
+                                    .cgroup = cgroup};
     int pidfd = priv_vmm_spawn(s->rpc->op, &what, &pid, e);
     if (pidfd < 0)
         return pidfd;

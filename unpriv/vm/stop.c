@@ -5,6 +5,7 @@
 #include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
+#include "../daemon/monitor.h"
 #include "../priv/priv.h"
 #include "../vmm/vmm.h"
 
@@ -22,6 +23,8 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     if (r->state != VM_STOPPED && r->state != VM_FAILED)
         rc = priv_net_down(op, r->slot, e);
     vm_live_ended(live);
+    struct err cgroup;
+    (void) monitor_cgroup_end(r->slot, &cgroup); /* one that stays is remade at the next start */
     r->state = state;
     r->pid = 0;
     struct err store;

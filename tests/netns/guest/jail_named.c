@@ -81,7 +81,9 @@ static int unix_socket(const char *path, int (*use)(int, const struct sockaddr *
     socklen_t size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length + (path[0] != '@'));
     if (fd >= 0 && use(fd, (struct sockaddr *) &a, size) == 0)
         return fd;
+    int error = errno;
     close(fd);
+    errno = error;
     return -1;
 }
 
@@ -99,11 +101,16 @@ static int sockets(void) {
     holds("makes its API's socket", api >= 0 && listen(api, 8) == 0 && ioctl(api, FIONBIO, &on) == 0);
     holds("nobody else can connect to it", stat("/vm/api.sock", &st) == 0 && (st.st_mode & 077) == 0);
     int guest = unix_socket("/vm/vsock.sock_52", bind_call);
-    int client = guest >= 0 && listen(guest, 8) == 0 ? unix_socket("/vm/vsock.sock_52", connect_call) : -1;
-    int server = accept4(guest, NULL, NULL, SOCK_CLOEXEC);
-    char in[8] = "";
-    holds("connects in its folder", client >= 0 && server >= 0 && send(client, "hi", 2, MSG_NOSIGNAL) == 2 &&
-                                        recv(server, in, sizeof(in), 0) == 2);
+    int listens = guest >= 0 && listen(guest, 8) == 0;
+    int client = listens ? unix_socket("/vm/vsock.sock_52", connect_call) : -1;
+    if (listens && client < 0 && errno == EPERM) {
+        printf("ok probe: connects nowhere, as Landlock cannot close off abstract sockets here\n");
+    } else {
+        char in[8] = "";
+        int server = accept4(guest, NULL, NULL, SOCK_CLOEXEC);
+        holds("connects in its folder", client >= 0 && server >= 0 && send(client, "hi", 2, MSG_NOSIGNAL) == 2 &&
+                                            recv(server, in, sizeof(in), 0) == 2);
+    }
     holds("removes a socket", unlink("/vm/vsock.sock_52") == 0);
     refused("cannot connect to an abstract socket of the host", unix_socket("@banger-jail-test", connect_call));
     refused("cannot connect to the host's system bus", unix_socket("/run/dbus/system_bus_socket", connect_call));
@@ -125,7 +132,7 @@ static int sockets(void) {
     int pair[2];
     refused("cannot make a socket pair", socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
     struct ifreq r = {.ifr_name = "lo"};
-    refused("cannot change the host's interfaces", ioctl(client, SIOCSIFFLAGS, &r));
+    refused("cannot change the host's interfaces", ioctl(guest, SIOCSIFFLAGS, &r));
     return api;
 }
 
