@@ -256,15 +256,18 @@ void vm_prepare_named(struct vm *vm, uint32_t slot) {
     vmm_args_add(&args, tap);
     vmm_args_add(&args, "btforeign");
     vm->fds[SPAWN_ARGS] = vmm_args_seal(&args, NULL);
+    /* A helper killed in between may have left the slot's tap; that is for the caller to know. */
+    struct wire_request down = {.op = WIRE_NET_DOWN, .slot = slot};
+    (void) ask(WIRE_NET, &down, NULL, &reply);
     struct wire_request up = {.op = WIRE_NET_UP, .slot = slot, .kind = WIRE_TAP_NAMED};
     int fd = ask(WIRE_NET, &up, NULL, &reply);
     if (fd >= 0)
         close(fd);
-    if (reply.verdict == WIRE_FAILED && reply.error == EOPNOTSUPP)
-        run("ip link delete %s 2>/dev/null; ip tuntap add dev %s mode tap user %u && ip link set %s up", tap, tap,
-            world.uid, tap);
-    else if (reply.verdict != WIRE_DONE)
+    if (reply.verdict != WIRE_DONE) {
+        fprintf(stderr, "verdict %u reason %u error %d step %u\n", reply.verdict, reply.reason, reply.error,
+                reply.step);
         die("a named tap");
+    }
     run("ip tuntap add dev btforeign mode tap user 1");
     all_there(vm, &reply);
 }

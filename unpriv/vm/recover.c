@@ -4,6 +4,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "../../common/log.h"
+#include "../daemon/monitor.h"
 #include "../priv/priv.h"
 #include "../vmm/vmm.h"
 
@@ -95,6 +96,9 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     if (store_vm_update(r, &e))
         log_error(0, "VM %s: %s", r->name, e.text);
     log_info(0, "VM %s: found running, pid %d", r->name, r->pid);
+    cleanup_fd int cgroup = monitor_cgroup(r->slot, r->memory_mib, r->vcpus, &e); /* its ceilings may be gone */
+    if (cgroup < 0 && cgroup != -EOPNOTSUPP)
+        log_error(0, "VM %s: %s", r->name, e.text);
     struct vm_live *held = vm_live_hold(r);
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
