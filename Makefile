@@ -8,6 +8,7 @@
 ## check       packages the tests need, then every test that fits CI
 ## vm-check    as root: the privileged tests inside Debian guests with kernels 6.1 and 6.12
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
+## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## bench       ratios against what a user would use instead
 ## clean       removes build/
@@ -125,7 +126,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build
+.PHONY: unit fuzz-build faults
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -136,6 +137,8 @@ vm-check: test-deps build
 lint: test-deps
 	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
 	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
+faults: test-deps build
+	@tests/world.sh tests/faults/run.sh
 bench: test-deps build
 	@tests/bench/run.sh
 

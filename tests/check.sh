@@ -45,7 +45,13 @@ seeds() {
 tier unit unit
 tier fuzz-seeds seeds
 if [ "$(id -u)" -eq 0 ]; then
-    for suite in tests/netns/run.sh tests/netns/jail.sh tests/netns/privileges.sh tests/e2e/run.sh; do
+    export FAULTS_EVERY=40 # `make faults` tries them all
+    for suite in \
+        tests/netns/run.sh \
+        tests/netns/jail.sh \
+        tests/netns/privileges.sh \
+        tests/faults/run.sh \
+        tests/e2e/run.sh; do
         tier "${suite#tests/}" tests/world.sh "$suite"
     done
 else
