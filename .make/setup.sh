@@ -155,9 +155,8 @@ end_vms() {
 # Forwarding that NET_UP switched on for an uplink outlives the VMs. Where the host
 # forwards on its own it is left alone.
 stop_forwarding() {
-    [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] || return 0
-    uplinks=$(sed -n 's/^[[:blank:]]*uplink[[:blank:]]\{1,\}\([^[:blank:]#]*\).*/\1/p' "$POLICY" 2>/dev/null)
-    for uplink in $uplinks; do
+    [ -e "$POLICY" ] && [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] || return 0
+    for uplink in $(sed -n 's/^[[:blank:]]*uplink[[:blank:]]\{1,\}\([^[:blank:]#]*\).*/\1/p' "$POLICY"); do
         [ "$uplink" != default ] || uplink=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
         [ ! -e "/proc/sys/net/ipv4/conf/$uplink/forwarding" ] || echo 0 >"/proc/sys/net/ipv4/conf/$uplink/forwarding"
     done
@@ -166,10 +165,9 @@ stop_forwarding() {
 # What the kernel may hold of any account's, by the names that only banger gives:
 # bridges, taps, rules, snapshots. Loop devices go with their snapshot.
 remove_kernel_objects() {
-    for link in /sys/class/net/bgr[0-9a-f]* /sys/class/net/bt[0-9a-f]*; do
-        name=${link##*/}
-        echo "$name" | grep -qxE 'bgr[0-9a-f]{8}|bt[0-9a-f]{11}' || continue
-        ip link delete "$name" 2>/dev/null || [ ! -e "$link" ] || say "cannot remove the interface $name: run \`ip link delete $name\`"
+    for name in $(ip -o link | sed -nE 's/^[0-9]+: (bgr[0-9a-f]{8}|bt[0-9a-f]{11})[:@].*/\1/p'); do
+        ip link delete "$name" 2>/dev/null || ! ip link show "$name" >/dev/null 2>&1 ||
+            say "cannot remove the interface $name: run \`ip link delete $name\`"
     done
     stop_forwarding
     for family in inet bridge; do

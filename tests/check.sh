@@ -50,6 +50,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/netns/run.sh \
         tests/netns/jail.sh \
         tests/netns/privileges.sh \
+        tests/netns/install.sh \
         tests/faults/run.sh \
         tests/e2e/run.sh; do
         tier "${suite#tests/}" tests/world.sh "$suite"

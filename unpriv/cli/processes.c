@@ -7,6 +7,7 @@
 
 #include <cap-ng.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +37,9 @@ static const char *value_of(const char *status, const char *key) {
 static int read_status(pid_t pid, struct process *p) {
     char path[64];
     (void) snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    cleanup_file FILE *f = fopen(path, "re");
-    size_t n = f ? fread(p->status, 1, sizeof(p->status) - 1, f) : 0;
-    if (n == 0)
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, p->status, sizeof(p->status) - 1); /* whole: one seq_file answer */
+    if (n <= 0)
         return -1;
     p->status[n] = '\0';
     p->pid = pid;
