@@ -135,6 +135,10 @@ int net_idle(int ending) {
     return -1;
 }
 
+static int rules(uint32_t op, uint32_t slot) {
+    return nft_change(&account, &(struct wire_request){.op = op, .slot = slot}, NULL, NULL);
+}
+
 /* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
 
 static int attach(const char *tap, struct wire_reply *reply) {
@@ -163,13 +167,13 @@ static int answer_up(struct helper_job *job) {
         return r;
     job->reply->step = NET_STEP_RULES;
     mark(&natted, job->request->slot, 0);
-    r = nft_up(&account, job->request->slot);
+    r = rules(WIRE_NET_UP, job->request->slot);
     if (!r)
         r = attach(tap, job->reply);
     if (!r && named)
         r = link_keep(fd, account.uid);
     if (r)
-        (void) nft_down(&account, job->request->slot);
+        (void) rules(WIRE_NET_DOWN, job->request->slot);
     if (r || named)
         (void) close(fd);
     else
@@ -181,7 +185,7 @@ static int answer_down(struct helper_job *job) {
     char tap[IFNAME_SIZE];
     job->reply->step = NET_STEP_RULES;
     mark(&natted, job->request->slot, 0);
-    int r = nft_down(&account, job->request->slot);
+    int r = rules(WIRE_NET_DOWN, job->request->slot);
     if (r)
         return r;
     addr_tap_name(tap, account.uid, job->request->slot);
@@ -223,7 +227,7 @@ static int open_egress(struct helper_job *job) {
         return r;
     uplinks.guard = !host;
     job->reply->step = NET_STEP_RULES;
-    r = nft_egress(&account, job->request, &uplinks, job->policy);
+    r = nft_change(&account, job->request, &uplinks, job->policy);
     if (r)
         return r;
     job->reply->step = NET_STEP_FORWARD;
@@ -239,7 +243,7 @@ static int answer_egress(struct helper_job *job) {
     if (!r && !has(&slots, slot))
         r = -ENOENT;
     if (!r)
-        r = kind == WIRE_EGRESS_NONE ? nft_egress(&account, job->request, NULL, NULL) : open_egress(job);
+        r = kind == WIRE_EGRESS_NONE ? nft_change(&account, job->request, NULL, NULL) : open_egress(job);
     if (!r)
         mark(&natted, slot, kind == WIRE_EGRESS_NAT);
     return r;
@@ -249,7 +253,7 @@ static int answer_egress(struct helper_job *job) {
  * are made again, with this account's live taps in them, also where another account's
  * helper made them again before. */
 static int answer_list(struct helper_job *job) {
-    struct net_slots taps = {.uid = account.uid}, rules = taps;
+    struct net_slots taps = {.uid = account.uid}, known = taps;
     job->reply->step = NET_STEP_LIST;
     int r = link_list(&taps);
     int made = r ? r : nft_ensure(account.uid);
@@ -257,14 +261,14 @@ static int answer_list(struct helper_job *job) {
         return made;
     for (uint32_t slot = 0; (made || removed) && !r && slot < SLOT_MAX; slot++) {
         if (has(&taps, slot))
-            r = nft_up(&account, slot);
+            r = rules(WIRE_NET_UP, slot);
     }
     if (!r)
-        r = nft_list(&rules);
+        r = nft_list(&known);
     if (!r)
         removed = 0;
     for (size_t i = 0; !r && i < NET_SLOT_WORDS; i++)
-        job->reply->slots[i] = taps.words[i] | rules.words[i];
+        job->reply->slots[i] = taps.words[i] | known.words[i];
     return r;
 }
 

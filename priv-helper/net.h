@@ -61,13 +61,11 @@ struct nft_uplinks {
 
 /* Both tables exist afterwards and know of the account. 1 when they did not. */
 int nft_ensure(uint32_t uid);
-/* The slot's addresses count from now on, without egress; or no more. */
-int nft_up(const struct net_account *account, uint32_t slot);
-int nft_down(const struct net_account *account, uint32_t slot);
-/* Egress as the request says; `uplinks` may be NULL for none. Its cidrs are merged with
+/* NET_UP: the slot's addresses count from now on, without egress. NET_DOWN: no more.
+ * NET_EGRESS: as the request says; `uplinks` is NULL for none. Its cidrs are merged with
  * what the slot's list has: -ENOSPC when that gets too long, -ENOTEMPTY for a range that
  * overlaps one that ends at another time, and neither lies in the one that stays longer. */
-int nft_egress(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
+int nft_change(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
                const struct policy *policy);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);

@@ -8,7 +8,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
-#define LIST_MAX 512 /* ranges a slot; a message with all of them fits NETLINK_MESSAGE_MAX */
+#define CHANGE_TRIES 3
+#define LIST_MAX     512 /* ranges a slot; a message with all of them fits NETLINK_MESSAGE_MAX */
 
 void *nft_allocated(void *object) {
     die_if(!object, "out of memory");
@@ -174,7 +175,7 @@ static struct list {
     uint32_t guest; /* network byte order */
     size_t count;
     struct range ranges[LIST_MAX];
-} had, wanted;
+} kept, gone, new; /* what stays in the kernel's set, leaves it, enters it */
 
 static int lasts_longer(const struct range *a, const struct range *b) {
     return a->left == 0 || (b->left && b->left <= a->left);
@@ -184,24 +185,37 @@ static int holds(const struct range *a, const struct range *b) {
     return a->first <= b->first && b->last <= a->last;
 }
 
-/* The kernel takes no ranges that overlap. CIDRs do only where one holds the other. */
-static int merge(struct list *list, const struct wire_cidr *cidr) {
-    struct range new = {cidr->address, cidr->address + (uint32_t) ((1ull << (32 - cidr->prefix)) - 1),
-                        cidr->lifetime * 1000ull};
+/* Takes what `range` replaces from `list`; `replaced` (may be NULL) gets it. 1 when it is in
+ * there already. The kernel takes no ranges that overlap; CIDRs do only where one holds the other. */
+static int replace(struct list *list, const struct range *range, struct list *replaced) {
     for (size_t i = 0; i < list->count;) {
         struct range *old = &list->ranges[i];
-        if (holds(old, &new) && lasts_longer(old, &new))
-            return 0;
-        if (!holds(old, &new) && !holds(&new, old))
+        if (holds(old, range) && lasts_longer(old, range))
+            return 1;
+        if (!holds(old, range) && !holds(range, old)) {
             i++;
-        else if (holds(&new, old) && lasts_longer(&new, old))
-            *old = list->ranges[--list->count];
-        else
+            continue;
+        }
+        if (!holds(range, old) || !lasts_longer(range, old))
             return -ENOTEMPTY;
+        if (replaced)
+            replaced->ranges[replaced->count++] = *old;
+        *old = list->ranges[--list->count];
     }
-    if (list->count == LIST_MAX)
+    return 0;
+}
+
+static int merge(const struct wire_cidr *cidr) {
+    struct range range = {cidr->address, cidr->address + (uint32_t) ((1ull << (32 - cidr->prefix)) - 1),
+                          cidr->lifetime * 1000ull};
+    int r = replace(&kept, &range, &gone);
+    if (!r)
+        r = replace(&new, &range, NULL);
+    if (r)
+        return r < 0 ? r : 0;
+    if (kept.count + new.count == LIST_MAX)
         return -ENOSPC;
-    list->ranges[list->count++] = new;
+    new.ranges[new.count++] = range;
     return 0;
 }
 
@@ -260,32 +274,26 @@ static void change_account(uint32_t uid, int there) {
     change(PEERS, peers, there);
 }
 
-static const struct wire_request no_egress = {.kind = WIRE_EGRESS_NONE};
-
-/* Begins a batch with the slot's egress. The whole list is written anew, which is what gives its elements another end.
- */
-static int begin_slot(const struct net_account *account, uint32_t slot, const struct wire_request *request) {
-    uint32_t kind = request->kind;
-    struct pair_key guest = pair_of(account->uid, htonl(addr_guest(account->subnet, slot)));
-    int has = 0, r;
-    had = (struct list){.guest = guest.value};
+/* Begins a batch with the slot's egress. */
+static int begin_slot(const struct net_account *account, const struct wire_request *request) {
+    uint32_t kind = request->op == WIRE_NET_EGRESS ? request->kind : WIRE_EGRESS_NONE;
+    struct pair_key guest = pair_of(account->uid, htonl(addr_guest(account->subnet, request->slot)));
+    int has = 0;
+    kept.guest = gone.guest = new.guest = guest.value;
+    kept.count = gone.count = new.count = 0;
     ask_element(LISTERS, &guest);
-    r = netlink_talk(NETLINK_RULES, on_present, &has);
+    int r = netlink_talk(NETLINK_RULES, on_present, &has);
     if (!r && has)
-        r = dump_set(LISTED, (struct dump){on_listed, &had});
-    wanted = had;
-    if (kind != WIRE_EGRESS_LIST_ADD)
-        wanted.count = 0;
-    for (uint32_t i = 0; !r && kind >= WIRE_EGRESS_LIST && i < request->cidr_count; i++)
-        r = merge(&wanted, &request->cidrs[i]);
+        r = dump_set(LISTED, (struct dump){on_listed, kind == WIRE_EGRESS_LIST_ADD ? &kept : &gone});
+    for (uint32_t i = 0; !r && i < request->cidr_count; i++)
+        r = merge(&request->cidrs[i]);
     if (r)
         return r;
     nft_batch();
     change(NAT, &guest, kind == WIRE_EGRESS_NAT);
     change(LISTERS, &guest, kind >= WIRE_EGRESS_LIST);
-    put_list(NFT_MSG_NEWSETELEM, &had); /* one may have ended meanwhile, see change() */
-    put_list(NFT_MSG_DELSETELEM, &had);
-    put_list(NFT_MSG_NEWSETELEM, &wanted);
+    put_list(NFT_MSG_DELSETELEM, &gone);
+    put_list(NFT_MSG_NEWSETELEM, &new);
     return 0;
 }
 
@@ -306,47 +314,38 @@ int nft_ensure(uint32_t uid) {
     return r ? r : has != (HAS_BRIDGE | HAS_INET | HAS_ELEMENT);
 }
 
-int nft_up(const struct net_account *account, uint32_t slot) {
-    for (int made = 0;; made = 1) {
-        int r = begin_slot(account, slot, &no_egress);
-        if (r)
-            return r;
-        change_account(account->uid, 1);
-        change_guest(account, slot, 1);
-        r = commit();
-        if (r != -ENOENT || made)
-            return r;
-        r = nft_ensure(account->uid);
-        if (r < 0)
-            return r;
-    }
-}
-
-int nft_down(const struct net_account *account, uint32_t slot) {
-    int r = begin_slot(account, slot, &no_egress);
-    if (r)
-        return r;
-    change_guest(account, slot, 0);
-    r = commit();
-    return r == -ENOENT ? 0 : r; /* no table, no rules */
-}
-
-int nft_egress(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
-               const struct policy *policy) {
+static void put_uplinks(const struct nft_uplinks *uplinks, const struct policy *policy) {
     static const enum set replaced[] = {UPLINKS, GUARDED, PRIVATE};
-    int r = begin_slot(account, request->slot, request);
-    if (r)
-        return r;
-    for (size_t i = 0; uplinks && i < sizeof(replaced) / sizeof(replaced[0]); i++)
+    for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
         put_elements(NFT_MSG_DELSETELEM, replaced[i], nft_set_named(replaced[i]));
-    for (size_t i = 0; uplinks && i < uplinks->count; i++) {
+    for (size_t i = 0; i < uplinks->count; i++) {
         change(UPLINKS, uplinks->names[i], 1);
         if (uplinks->guard)
             change(GUARDED, uplinks->names[i], 1);
     }
-    if (uplinks && policy->private_count)
+    if (policy->private_count)
         nft_add_ranges(PRIVATE, policy->private_allow, policy->private_count);
-    return commit();
+}
+
+/* -ENOENT: the tables are gone, or a range ended between the look and its removal. */
+int nft_change(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
+               const struct policy *policy) {
+    int r = -ENOENT;
+    for (int try = 0; try < CHANGE_TRIES && r == -ENOENT; try++) {
+        if (try && request->op == WIRE_NET_UP && (r = nft_ensure(account->uid)) < 0)
+            return r;
+        r = begin_slot(account, request);
+        if (r)
+            return r;
+        if (request->op == WIRE_NET_UP)
+            change_account(account->uid, 1);
+        if (request->op != WIRE_NET_EGRESS)
+            change_guest(account, request->slot, request->op == WIRE_NET_UP);
+        if (uplinks)
+            put_uplinks(uplinks, policy);
+        r = commit();
+    }
+    return r == -ENOENT && request->op == WIRE_NET_DOWN ? 0 : r; /* no table, no rules */
 }
 
 int nft_account(uint32_t uid, int known) {

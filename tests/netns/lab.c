@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,11 +98,17 @@ void lab_errors(struct lab_helper *h, char *text, size_t size) {
 }
 
 int lab_call(struct lab_helper *h, uint32_t op, uint32_t slot, uint32_t kind, struct wire_reply *reply, int *fd) {
-    struct wire_request rq = {
-        .version = WIRE_VERSION, .size = sizeof(rq), .op = op, .op_id = 7, .slot = slot, .kind = kind};
+    struct wire_request rq = {.op = op, .slot = slot, .kind = kind};
+    return lab_send(h, &rq, reply, fd);
+}
+
+int lab_send(struct lab_helper *h, struct wire_request *rq, struct wire_reply *reply, int *fd) {
     size_t count = 0;
     int got = -1;
-    int r = fdpass_send(h->net, &rq, sizeof(rq), NULL, 0);
+    rq->version = WIRE_VERSION;
+    rq->size = sizeof(*rq);
+    rq->op_id = 7;
+    int r = fdpass_send(h->net, rq, sizeof(*rq), NULL, 0);
     if (!r)
         r = io_wait(h->net, POLLIN, 10000);
     if (!r) {
@@ -113,10 +122,35 @@ int lab_call(struct lab_helper *h, uint32_t op, uint32_t slot, uint32_t kind, st
     return r;
 }
 
+int lab_attach(uid_t uid, const char *tap) {
+    struct ifreq want = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int header = VNET;
+    (void) snprintf(want.ifr_name, sizeof(want.ifr_name), "%s", tap);
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || seteuid(uid)) /* which also takes the capabilities from effect */
+        exit(2);
+    int r = ioctl(fd, TUNSETIFF, &want) || ioctl(fd, TUNSETVNETHDRSZ, &header) ? -errno : 0;
+    if (seteuid(0))
+        exit(2);
+    if (r)
+        close(fd);
+    return r ? r : fd;
+}
+
 struct guest lab_up(struct lab_helper *h, uid_t uid, uint32_t slot) {
+    return lab_up_kind(h, uid, slot, WIRE_TAP_FD);
+}
+
+struct guest lab_up_kind(struct lab_helper *h, uid_t uid, uint32_t slot, uint32_t kind) {
     struct guest g = {.fd = -1};
     struct wire_reply reply;
-    if (lab_call(h, WIRE_NET_UP, slot, 0, &reply, &g.fd) || reply.verdict != WIRE_DONE || g.fd < 0)
+    char tap[IFNAME_SIZE];
+    if (lab_call(h, WIRE_NET_UP, slot, kind, &reply, &g.fd) || reply.verdict != WIRE_DONE)
+        return g;
+    addr_tap_name(tap, uid, slot);
+    if (kind == WIRE_TAP_NAMED && g.fd < 0) /* it answers without a descriptor */
+        g.fd = lab_attach(uid, tap);
+    if (g.fd < 0)
         return g;
     fcntl(g.fd, F_SETFL, O_RDWR | O_NONBLOCK);
     g.address = addr_guest(reply.subnet, slot);
@@ -169,6 +203,12 @@ struct frame frame_icmp(const uint8_t *to_mac, const uint8_t *mac, uint32_t from
     put16(p + 26, ++sequence);
     put16(p + 22, checksum(p + 20, sizeof(p) - 20));
     return frame_ether(to_mac, mac, 0x0800, p, sizeof(p));
+}
+
+void frame_checksum(struct frame *f, size_t ip) {
+    uint8_t *icmp = f->bytes + ip + 20;
+    put16(icmp + 2, 0);
+    put16(icmp + 2, checksum(icmp, 40));
 }
 
 static struct frame arp(uint16_t op, const uint8_t *to, const uint8_t *mac, const uint8_t *sender_mac, uint32_t sender,
@@ -225,6 +265,12 @@ static void answer_arp(const struct guest *g, const uint8_t *f, size_t size) {
         struct frame reply = arp(2, f + 22, g->mac, g->mac, g->address, get32(f + 28));
         guest_send(g, &reply);
     }
+}
+
+size_t guest_next(const struct guest *g, uint8_t *frame, size_t size) {
+    size_t n = guest_read(g, frame, size, io_now_ms() + 1);
+    answer_arp(g, frame, n);
+    return n;
 }
 
 int guest_gets(const struct guest *g, const struct frame *f) {

@@ -33,6 +33,8 @@ void lab_end(struct lab_helper *h);
 void lab_errors(struct lab_helper *h, char *text, size_t size);
 /* One request: 0 and the reply, or a negative errno where the worker went. `*fd` as received, or -1. */
 int lab_call(struct lab_helper *h, uint32_t op, uint32_t slot, uint32_t kind, struct wire_reply *reply, int *fd);
+/* The same for any request; fills in version, size and op_id. */
+int lab_send(struct lab_helper *h, struct wire_request *rq, struct wire_reply *reply, int *fd);
 
 struct guest {
     int fd;
@@ -41,17 +43,25 @@ struct guest {
 };
 /* NET_UP: a guest on the slot; fd -1 on failure. */
 struct guest lab_up(struct lab_helper *h, uid_t uid, uint32_t slot);
+/* The same; a WIRE_TAP_NAMED one is opened by its name, as `uid`. */
+struct guest lab_up_kind(struct lab_helper *h, uid_t uid, uint32_t slot, uint32_t kind);
+/* The persistent tap of that name opened as `uid` without any capability, or a negative errno. */
+int lab_attach(uid_t uid, const char *tap);
 
 struct frame {
     uint8_t bytes[1600];
     size_t size;
 };
 struct frame frame_icmp(const uint8_t *to_mac, const uint8_t *mac, uint32_t from, uint32_t to);
+/* Of an echo request whose data was changed; `ip` is where its IPv4 header begins. */
+void frame_checksum(struct frame *f, size_t ip);
 struct frame frame_arp(const uint8_t *mac, const uint8_t *sender_mac, uint32_t sender, uint32_t target);
 struct frame frame_ether(const uint8_t *to, const uint8_t *mac, uint16_t type, const void *data, size_t size);
 /* The same with a VLAN tag. */
 struct frame frame_vlan(const struct frame *f);
 void guest_send(const struct guest *g, const struct frame *f);
+/* A frame that has come for the guest, its size, or 0; it answers ARP for its own address. */
+size_t guest_next(const struct guest *g, uint8_t *frame, size_t size);
 /* Whether an exact copy of `f` reaches `g` in 250 ms. */
 int guest_gets(const struct guest *g, const struct frame *f);
 /* Whether an echo reply from `from` reaches `g`; it answers ARP meanwhile. */

@@ -1,10 +1,7 @@
 /* The helper's network part against the kernel: real taps, bridges and rules. Run by
  * tests/netns/run.sh as root in an empty network namespace. */
-#include "lab.h"
+#include "net_world.h"
 
-#include "../../policy/policy.h"
-
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
@@ -12,7 +9,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,101 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ALICE       LAB_UID
-#define BOB         (LAB_UID + 1)
-#define RULES       "pool 172.16.0.0/12 61000\nslots 4\nnat yes\nuplink default\nvmm x /bin/true /usr\n"
-#define POLICY      "allow gid 61999\n" RULES
-#define WORLD       0xc6336407u /* 198.51.100.7, beyond the uplink */
-#define WORLD_OWN   0x0a630001u /* 10.99.0.1, private, beyond the uplink */
-#define HOST_UPLINK 0xcb007102u /* 203.0.113.2, the host's own */
-
-#define SAY_PORT 4000 /* say()'s own */
-
-static int passed, failed, skipped;
-static pid_t world;
 static int log_sock;
-
-static void check(int good, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void check(int good, const char *format, ...) {
-    va_list args;
-    printf(good ? "ok " : "not ok ");
-    va_start(args, format);
-    (void) vprintf(format, args);
-    va_end(args);
-    printf("\n");
-    (void) fflush(stdout);
-    good ? passed++ : failed++;
-}
-
-/* verdict * 1000 + (DENIED: reason, FAILED: errno); -1 where the worker went. */
-static int ask(struct lab_helper *h, uint32_t op, uint32_t slot, uint32_t kind) {
-    struct wire_reply reply;
-    if (lab_call(h, op, slot, kind, &reply, NULL))
-        return -1;
-    uint32_t detail = reply.verdict == WIRE_DENIED ? reply.reason : (uint32_t) reply.error;
-    return (int) (reply.verdict * 1000 + detail);
-}
-#define DENIED(reason) (WIRE_DENIED * 1000 + (reason))
-#define FAILED(error)  (WIRE_FAILED * 1000 + (error))
-
-static uint64_t slots(struct lab_helper *h) {
-    struct wire_reply reply;
-    if (lab_call(h, WIRE_NET_LIST, 0, 0, &reply, NULL) || reply.verdict != WIRE_DONE)
-        return ~0ull;
-    return reply.slots[0];
-}
-
-/* The uplink: a veth to a namespace that has the default gateway and addresses behind it. */
-static void make_world(void) {
-    int ready[2];
-    char c;
-    if (pipe(ready))
-        exit(2);
-    world = fork();
-    if (world == 0) {
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (unshare(CLONE_NEWNET) || write(ready[1], "x", 1) != 1)
-            _exit(2);
-        for (;;)
-            pause();
-    }
-    if (read(ready[0], &c, 1) != 1)
-        exit(2);
-    lab_sh("ip link add up0 type veth peer name far netns %d && ip addr add 203.0.113.2/24 dev up0 && "
-           "ip link set up0 up && nsenter -t %d -n sh -c 'ip link set lo up; ip addr add 203.0.113.1/24 dev far; "
-           "ip link set far up; ip addr add 198.51.100.7/32 dev lo; ip addr add 10.99.0.1/32 dev lo; "
-           "ip route add 172.16.0.0/12 via 203.0.113.2; ip route add 10.60.0.0/24 via 203.0.113.2' && "
-           "ip route add default via 203.0.113.1 && "
-           "ip link add other type bridge && ip addr add 10.60.0.1/24 dev other && ip link set other up",
-           world, world);
-}
-
-/* `text` by UDP to a guest, as `uid`, from the host or (uid 0) the world. */
-static void say(uid_t uid, uint32_t to, const char *text) {
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(to)};
-        char path[64];
-        (void) snprintf(path, sizeof(path), "/proc/%d/ns/net", world);
-        if (uid == 0 && setns(open(path, O_RDONLY | O_CLOEXEC), CLONE_NEWNET))
-            _exit(2);
-        if (uid != 0 && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
-            _exit(2);
-        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(SAY_PORT)};
-        if (bind(fd, (struct sockaddr *) &from, sizeof(from)))
-            _exit(2);
-        (void) sendto(fd, text, strlen(text), 0, (struct sockaddr *) &where, sizeof(where));
-        _exit(0);
-    }
-    waitpid(pid, NULL, 0);
-}
-
-static int pings(struct guest *g, uint32_t to) {
-    struct frame f = frame_icmp(g->gateway_mac, g->mac, g->address, to);
-    guest_send(g, &f);
-    return guest_pinged(g, to);
-}
 
 /* --- who may start it ----------------------------------------------------------- */
 
@@ -498,6 +400,11 @@ int main(void) {
     test_malformed();
     test_up_down();
     test_bounds();
+    test_named();
+    test_lists();
+    test_mending();
+    test_bulk();
+    test_matrix();
     test_kill();
     test_foreign();
     test_privileges();

@@ -16,10 +16,11 @@ trap 'rm -rf "$work"; for d in $made; do rmdir "$d" 2>/dev/null || :; done' EXIT
 
 case $mode in
 bench) source=tests/bench/net_bench.c ;;
-*) source=tests/netns/net_main.c ;;
+*) source="tests/netns/net_main.c tests/netns/net_world.c tests/netns/net_more.c tests/netns/matrix.c" ;;
 esac
-${CC:-gcc} -std=gnu17 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o "$work/driver" "$here/$source" \
-    "$here/tests/netns/lab.c" "$here/common/fdpass.c" "$here/common/io.c"
+cd "$here"
+${CC:-gcc} -std=gnu17 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o "$work/driver" $source \
+    tests/netns/lab.c common/fdpass.c common/io.c
 chmod 755 "$work"
 unshare --net --mount --propagation private sh -eu -c '
     build=$1 work=$2
@@ -38,4 +39,4 @@ unshare --net --mount --propagation private sh -eu -c '
     mknod -m 0600 /dev/net/tun c 10 200
     ip link set lo up
     exec "$work/driver" "$@"
-' netns "$build" "$work" "$@"
+' netns "$build" "$work" "$mode" "${3:-}"
