@@ -41,7 +41,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 COMMON_SRC := $(wildcard common/*.c)
 
 HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
-HELPER_LIB := -lnftnl -lmnl
+HELPER_LIB := -lnftnl -lmnl -lmd
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c)
@@ -54,7 +54,7 @@ CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.
-CLI_LIB    := -lcjson -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
+CLI_LIB    := -lcjson -lmd -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

@@ -116,6 +116,13 @@ struct wire_request {
 /* `verdict` says who refused: the policy (with the reason's number) or the kernel. */
 enum wire_verdict { WIRE_DONE = 0, WIRE_DENIED = 1, WIRE_FAILED = 2 };
 
+/* Where a reply's decision was recorded; NONE is denied. */
+enum wire_records {
+    WIRE_RECORDS_NONE = 0,
+    WIRE_RECORDS_FILE = 1 /* and syslog */,
+    WIRE_RECORDS_SYSLOG = 2 /* alone */
+};
+
 /* `step` of a FAILED network operation. */
 enum wire_net_step {
     NET_STEP_TAP = 1,     /* making the tap */
@@ -164,6 +171,8 @@ struct wire_reply {
     uint32_t step;    /* FAILED: number of the kernel call that failed; DENIED for a bad line: its number */
     uint32_t subnet;  /* NET_UP, NET_LIST: the account's subnet, host byte order */
     int32_t pid;      /* VMM_SPAWN: in the caller's pid namespace */
+    uint32_t records; /* enum wire_records */
+    uint32_t reserved;
     uint64_t slots[(SLOT_MAX + 63) / 64]; /* the lists: bit slot%64 of word slot/64 */
 };
 
@@ -177,6 +186,6 @@ static inline uint32_t wire_request_fds(const struct wire_request *request) {
 }
 
 _Static_assert(sizeof(struct wire_request) == 56 + 12 * WIRE_CIDR_MAX, "wire_request has no padding");
-_Static_assert(sizeof(struct wire_reply) == 40 + 8 * ((SLOT_MAX + 63) / 64), "wire_reply has no padding");
+_Static_assert(sizeof(struct wire_reply) == 48 + 8 * ((SLOT_MAX + 63) / 64), "wire_reply has no padding");
 
 #endif

@@ -28,24 +28,25 @@
 /* Why not. The numbers are in replies and in the audit record: only append. */
 enum policy_reason {
     POLICY_ALLOWED = 0,
-    POLICY_NO_FILE = 1,     /* there is no policy file */
-    POLICY_UNSAFE = 2,      /* wrong owner, mode, kind or size */
-    POLICY_BAD_LINE = 3,    /* a line cannot be read; the reply's `step` is its number */
-    POLICY_NOT_LISTED = 4,  /* no allow line names the account */
-    POLICY_DENIED = 5,      /* a deny line does */
-    POLICY_SPECIAL = 6,     /* root, nobody or no account at all */
-    POLICY_NO_SUBNET = 7,   /* no pool or subnet line covers the uid */
-    POLICY_SLOT = 8,        /* slot number beyond `slots` */
-    POLICY_NO_NAT = 9,      /* nat no, or no uplink line */
-    POLICY_NO_VMM = 10,     /* no such vmm line, or not driven in this style */
-    POLICY_MEMORY = 11,     /* 0, or beyond memory-max */
-    POLICY_VCPUS = 12,      /* 0, or beyond vcpus-max */
-    POLICY_DESCRIPTOR = 13, /* a descriptor is not what the operation takes */
-    POLICY_CIDR = 14,       /* a range that guests never reach, or no range at all */
-    POLICY_OVERLAY = 15,    /* an overlay that could become full, or a file system that does not keep reservations */
-    POLICY_DISK = 16        /* a disk beyond disk-max */
+    POLICY_NO_FILE = 1,      /* there is no policy file */
+    POLICY_UNSAFE = 2,       /* wrong owner, mode, kind or size */
+    POLICY_BAD_LINE = 3,     /* a line cannot be read; the reply's `step` is its number */
+    POLICY_NOT_LISTED = 4,   /* no allow line names the account */
+    POLICY_DENIED = 5,       /* a deny line does */
+    POLICY_SPECIAL = 6,      /* root, nobody or no account at all */
+    POLICY_NO_SUBNET = 7,    /* no pool or subnet line covers the uid */
+    POLICY_SLOT = 8,         /* slot number beyond `slots` */
+    POLICY_NO_NAT = 9,       /* nat no, or no uplink line */
+    POLICY_NO_VMM = 10,      /* no such vmm line, or not driven in this style */
+    POLICY_MEMORY = 11,      /* 0, or beyond memory-max */
+    POLICY_VCPUS = 12,       /* 0, or beyond vcpus-max */
+    POLICY_DESCRIPTOR = 13,  /* a descriptor is not what the operation takes */
+    POLICY_CIDR = 14,        /* a range that guests never reach, or no range at all */
+    POLICY_OVERLAY = 15,     /* an overlay that could become full, or a file system that does not keep reservations */
+    POLICY_DISK = 16,        /* a disk beyond disk-max */
+    POLICY_NOT_RECORDED = 17 /* the audit file cannot be written: decided by the helper's parent */
 };
-#define POLICY_REASONS 17 /* each has a sentence: unpriv/priv/sentence.c */
+#define POLICY_REASONS 18 /* each has a sentence: unpriv/priv/sentence.c */
 
 /* IPv4, host byte order; host bits are zero. */
 struct policy_cidr {

@@ -75,19 +75,23 @@ const char *worker_operation(uint32_t op);
  * `fd_count` descriptors are a request that `worker` takes. */
 int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker);
 
-/* --- audit (audit.c): the worker tells the parent, the parent tells syslog --- */
+/* --- audit (audit.c): the worker tells the parent, the parent records ---------- */
 struct audit_record {
     uint64_t op_id;
     uint32_t op;
     uint32_t slot;
-    uint32_t verdict; /* WIRE_DONE: allowed, WIRE_DENIED */
-    uint32_t reason;  /* enum policy_reason */
+    uint32_t reason; /* enum policy_reason */
 };
-/* Worker: returns when the record is written, dies when that cannot be said. */
-void audit_ask(int record, const struct audit_record *what);
-/* Parent: the socket to syslog; serves the workers' records until one of them ends. */
-int audit_open(void);
-void audit_serve(int log, const int records[WIRE_WORKERS]);
+/* Worker: returns when the record is written or cannot be, dies when neither can be said. */
+enum wire_records audit_ask(int record, const struct audit_record *what);
+/* Parent, after its workers are forked and with CAP_SYS_ADMIN permitted: opens syslog and
+ * the account's file (common/chain.h). Then it serves records until a worker ends. */
+struct audit_log {
+    int syslog;
+    int file; /* -1: syslog alone */
+};
+struct audit_log audit_open(void);
+void audit_serve(const struct audit_log *log, const int records[WIRE_WORKERS]);
 
 /* --- an empty root (root.c) ---------------------------------------------------
  * In a mount namespace of its own, this process's root becomes a tmpfs with nothing but

@@ -159,8 +159,9 @@ static int start_worker(enum wire_worker number, const int *earlier) {
     return pair[0];
 }
 
-static const int parent_list[] = {SYS_poll,  SYS_recvfrom, SYS_sendto,  SYS_close,      SYS_wait4,
-                                  SYS_write, SYS_getpid,   SYS_getppid, SYS_exit_group, SYS_restart_syscall};
+static const int parent_list[] = {SYS_poll,    SYS_recvfrom,  SYS_sendto,        SYS_close,      SYS_wait4,
+                                  SYS_write,   SYS_getpid,    SYS_getppid,       SYS_flock,      SYS_lseek,
+                                  SYS_pread64, SYS_ftruncate, SYS_clock_gettime, SYS_exit_group, SYS_restart_syscall};
 static const struct sandbox_calls parent_calls = {
     .allowed = parent_list, .count = sizeof(parent_list) / sizeof(parent_list[0]), .kill = 1};
 
@@ -186,12 +187,12 @@ int main(int argc, char **argv) {
     int records[WIRE_WORKERS];
     for (unsigned i = 0; i < WIRE_WORKERS; i++)
         records[i] = start_worker((enum wire_worker) i, records);
-    cap_limit(0);
     for (int i = 0; i < WIRE_WORKERS; i++)
         (void) close(WIRE_FD_FIRST + i);
-    int log = audit_open();
+    const struct audit_log log = audit_open();
+    cap_limit(0);
     confine(&parent_calls);
-    audit_serve(log, records);
+    audit_serve(&log, records);
     /* One worker ended: closing the records ends the others after what they are doing. */
     for (int i = 0; i < WIRE_WORKERS; i++)
         (void) close(records[i]);

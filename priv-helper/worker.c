@@ -102,11 +102,12 @@ static void handle(const struct helper_worker *worker, int record, struct helper
     policy_refresh(&file, worker->policy_path);
     job->policy = &file.policy;
     enum policy_reason reason = policy_decide(&file.policy, &helper_who, request, described);
-    uint32_t verdict = reason == POLICY_ALLOWED ? WIRE_DONE : WIRE_DENIED;
-    audit_ask(record, &(struct audit_record){request->op_id, request->op, request->slot, verdict, reason});
+    job->reply->records = audit_ask(record, &(struct audit_record){request->op_id, request->op, request->slot, reason});
+    if (job->reply->records == WIRE_RECORDS_NONE)
+        reason = POLICY_NOT_RECORDED;
     job->reply->step = file.policy.bad_line;
     int r = reason == POLICY_ALLOWED ? worker->answer(job) : -EACCES;
-    job->reply->verdict = r && verdict == WIRE_DONE ? WIRE_FAILED : verdict;
+    job->reply->verdict = reason != POLICY_ALLOWED ? WIRE_DENIED : r ? WIRE_FAILED : WIRE_DONE;
     job->reply->reason = reason;
     job->reply->error = -r;
     if (r == 0)

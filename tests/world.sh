@@ -42,6 +42,7 @@ overlay /usr/local
 mkdir "$WORLD/home"
 mount --bind "$WORLD/home" /home
 mount -t tmpfs -o mode=0755 tmpfs /run
+mount -t tmpfs -o mode=0755 tmpfs /var/log
 # Of an installation outside nothing is to be seen here.
 rm -rf /etc/banger /usr/local/libexec/banger /usr/local/share/banger
 ip link set lo up

@@ -35,6 +35,9 @@ static const char *const sentences[POLICY_REASONS] = {
     [POLICY_OVERLAY] =
         "the snapshot's overlay could become full: it must be reserved (fallocate) beforehand, on ext4, xfs or tmpfs",
     [POLICY_DISK] = "a disk is larger than the policy allows: make it smaller, or raise `disk-max` in " BANGER_POLICY,
+    [POLICY_NOT_RECORDED] =
+        "what cannot be recorded is not done, and this account's audit file cannot be written: end a stopped "
+        "banger-helper, or have an administrator free space in /var/log/banger or run `banger audit rotate`",
 };
 
 const char *priv_sentence(uint32_t reason) {

@@ -122,6 +122,8 @@ int main(int argc, char **argv) {
     struct pump console, log;
     if (argc != 2 && argc != 3)
         return JAIL_EXIT_BROKEN;
+    if (strcmp(argv[1], "wait") == 0) /* the helper wants a user namespace with a process in it */
+        return raise(SIGSTOP);
     /* The VMM runs under the same uid: it must not be able to attach to this process. */
     (void) prctl(PR_SET_DUMPABLE, 0);
     keep_from_vmm();
