@@ -7,6 +7,7 @@
 ## quickstart  packages, build, install, image, kernel, and the first guest
 ## check       packages the tests need, then every test that fits CI
 ## vm-check    as root: the privileged tests inside Debian guests with kernels 6.1 and 6.12
+## audit       as root: the helper's figures (capabilities, lines, system calls, …), measured
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
 ## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
@@ -59,7 +60,7 @@ CLI_LIB    := -lcjson -lmd -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: all build help install uninstall deb quickstart check vm-check lint fuzz bench clean deps test-deps
+.PHONY: all build help install uninstall deb quickstart check audit vm-check lint fuzz bench clean deps test-deps
 all: build
 build: $(addprefix $(BUILD)/,$(PROGRAMS))
 
@@ -131,6 +132,8 @@ unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
 	@MAKE="$(MAKE)" tests/check.sh
+audit: test-deps build
+	@tests/world.sh tests/audit/run.sh
 vm-check: test-deps build
 	@E2E_STORE=$${E2E_STORE:-$(BUILD)/vm-store/plain} VM_STORE=$${VM_STORE:-$(BUILD)/vm-store/rig} \
 	    tests/world.sh tests/vm/run.sh $(PARTS)
