@@ -2,7 +2,7 @@
 # VMM_SPAWN through the installed helper, up to a real guest: jail_main.c.
 #   tests/world.sh tests/netns/jail.sh
 # JAIL_KERNEL: a folder that guest/make.sh filled (default: build/jail-guest).
-# JAIL_PART=cgroup: only what cgroups do, without a guest (cgroup.sh).
+# JAIL_PART: one row of jail_main.c's table.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${WORLD:?run it inside tests/world.sh}"
@@ -12,7 +12,7 @@ libexec=/usr/local/libexec/banger
 folder=$WORLD/jail
 mkdir -p "$folder"
 
-if [ -n "${JAIL_PART:-}" ]; then
+if [ "${JAIL_PART:-guest}" != guest ]; then
     touch "$folder/vmlinux" "$folder/initrd"
 elif [ -n "${JAIL_KERNEL:-}" ] ||
     nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" > build/jail-guest.log 2>&1; then

@@ -1,10 +1,10 @@
 /* VMM_SPAWN through the real helper: jails, a real guest, and what goes wrong.
  *
- *   jail-test UID GID FOLDER KERNEL INITRD [cgroup]
+ *   jail-test UID GID FOLDER KERNEL INITRD [PART]
  *
  * Root, in a world of its own (tests/world.sh), with banger installed and the
  * policy's VMM 0 = QEMU, VMM 1 = jail_probe, VMM 2 = jail_named, VMM 3 = jail_hog. FOLDER
- * is the account's. With `cgroup`, only that part: it boots no guest. */
+ * is the account's. PART is a row of the table at the end. */
 #include "../../common/io.h"
 #include "../../common/jailargs.h"
 #include "../../policy/policy.h"
@@ -253,6 +253,31 @@ static void no_zombies(void) {
     check(zombies == 0, "the worker leaves no zombies", "%d", zombies);
 }
 
+static void refusals(void) {
+    trial();
+    wrong_descriptors();
+    unmountable();
+    bad_arguments();
+    probe();
+}
+
+static void endings(void) {
+    ends("QMP quit ends it with status 0", 4, 0, 0);
+    ends("SIGTERM to the jail ends it with status 0", 5, SIGTERM, 0);
+    ends("SIGKILL to the jail leaves no status", 6, SIGKILL, -1);
+}
+
+static void cgroup(void) {
+    cgroups();
+    ceilings();
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} parts[] = {{"refusals", refusals}, {"named", named},     {"faults", faults},
+             {"cgroup", cgroup},     {"endings", endings}, {"guest", guest}};
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
@@ -262,24 +287,10 @@ int main(int argc, char **argv) {
     world.kernel = argv[4];
     world.initrd = argv[5];
     helper_start();
-    if (argc == 7) {
-        cgroups();
-        ceilings();
-        helper_kill();
-        return summary();
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (argc == 6 || strcmp(argv[6], parts[i].name) == 0)
+            parts[i].run();
     }
-    trial();
-    wrong_descriptors();
-    unmountable();
-    bad_arguments();
-    probe();
-    named();
-    cgroups();
-    ceilings();
-    ends("QMP quit ends it with status 0", 4, 0, 0);
-    ends("SIGTERM to the jail ends it with status 0", 5, SIGTERM, 0);
-    ends("SIGKILL to the jail leaves no status", 6, SIGKILL, -1);
-    guest();
     no_zombies();
     helper_kill();
     return summary();

@@ -192,14 +192,12 @@ static void prepare(struct vm *vm, uint32_t slot, enum wire_style style) {
     vm->fds[SPAWN_JAIL] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void) unlinkat(vm->fds[SPAWN_JAIL], "api.sock", 0); /* of a VMM before: it would not start */
     vm->fds[SPAWN_LOG] = file(vm, "log", 0);
-    vm->fds[SPAWN_STATUS] = file(vm, "status", 0);
     vm->fds[SPAWN_CONSOLE] = file(vm, "console", 0);
     vm->fds[SPAWN_KERNEL] = open(world.kernel, O_RDONLY | O_CLOEXEC);
     vm->fds[SPAWN_INITRD] = open(world.initrd, O_RDONLY | O_CLOEXEC);
     vm->fds[SPAWN_ROOT] = file(vm, "root.img", 64 << 20);
     vm->fds[SPAWN_WORK] = file(vm, "work.img", 64 << 20);
-    if (flock(vm->fds[SPAWN_STATUS], LOCK_EX | LOCK_NB))
-        die("flock");
+    vm_lock(vm);
 }
 
 static void all_there(const struct vm *vm, const struct wire_reply *reply) {
@@ -290,12 +288,25 @@ void vm_spawn(struct vm *vm, uint32_t kind, struct wire_reply *reply) {
     vm->fds[SPAWN_STATUS] = -1;
 }
 
+void vm_kill(struct vm *vm) {
+    if (vm->pidfd < 0)
+        return;
+    (void) syscall(SYS_pidfd_send_signal, vm->pidfd, SIGKILL, NULL, 0);
+    (void) io_wait(vm->pidfd, POLLIN, 5000);
+    close(vm->pidfd);
+    vm->pidfd = -1;
+}
+
+void vm_lock(struct vm *vm) {
+    if (vm->fds[SPAWN_STATUS] >= 0)
+        return;
+    vm->fds[SPAWN_STATUS] = file(vm, "status", 0);
+    if (flock(vm->fds[SPAWN_STATUS], LOCK_EX | LOCK_NB))
+        die("flock");
+}
+
 void vm_end(struct vm *vm) {
-    if (vm->pidfd >= 0) {
-        (void) syscall(SYS_pidfd_send_signal, vm->pidfd, SIGKILL, NULL, 0);
-        (void) io_wait(vm->pidfd, POLLIN, 5000);
-        close(vm->pidfd);
-    }
+    vm_kill(vm);
     fdpass_close(vm->fds, SPAWN_FDS);
     struct wire_reply reply;
     struct wire_request down = {.op = WIRE_NET_DOWN, .slot = vm->slot};
@@ -358,14 +369,20 @@ int vm_locked(const struct vm *vm) {
     return locked;
 }
 
-pid_t child_of(pid_t pid) {
+pid_t child_after(pid_t pid, int skipped) {
     char path[64];
     int child = -1;
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
     FILE *f = fopen(path, "re");
-    if (f && fscanf(f, "%d", &child) != 1)
-        child = -1;
+    for (int i = 0; f && i <= skipped; i++) {
+        if (fscanf(f, "%d", &child) != 1)
+            child = -1;
+    }
     if (f)
         fclose(f);
     return child;
+}
+
+pid_t child_of(pid_t pid) {
+    return child_after(pid, 0);
 }

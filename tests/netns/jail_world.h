@@ -48,6 +48,10 @@ void vm_prepare(struct vm *vm, uint32_t slot);
 void vm_prepare_named(struct vm *vm, uint32_t slot);
 /* VMM_SPAWN of the policy's VMM number `kind`; closes the status descriptor afterwards. */
 void vm_spawn(struct vm *vm, uint32_t kind, struct wire_reply *reply);
+/* Kills what lives; vm_lock() and vm_spawn() may follow. */
+void vm_kill(struct vm *vm);
+/* A status descriptor for the next vm_spawn(), as vm_prepare() made the first. */
+void vm_lock(struct vm *vm);
 /* Kills what lives, takes the tap down, closes everything. */
 void vm_end(struct vm *vm);
 /* Waits for the end; the status file's wait status, or -1 (still alive, or no status). */
@@ -60,14 +64,17 @@ void vm_results(const struct vm *vm);
 int vm_shows(const struct vm *vm, const char *name, const char *text, int timeout_ms);
 /* 1: somebody holds the status file's lock. */
 int vm_locked(const struct vm *vm);
-/* The first child of a process, or -1. */
+/* The first child of a process, or -1; and the one after `skip` others. */
 pid_t child_of(pid_t pid);
+pid_t child_after(pid_t pid, int skip);
 
 /* jail_proc.c: what can be seen of a jail from outside. */
 void check_jail(const struct vm *vm);
 
 /* jail_named.c: a VMM in Firecracker's manner. */
 void named(void);
+/* jail_faults.c: a spawn in which one call fails, for each call. */
+void faults(void);
 /* jail_cgroup.c: starting in a cgroup of the account's own. */
 void cgroups(void);
 /* Where cgroup v2 is mounted, or NULL. */

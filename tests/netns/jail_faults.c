@@ -1,0 +1,150 @@
+/* A spawn in which one system call fails: each call of the worker and its child in turn,
+ * each time it is made. Afterwards nothing may be left, and the next spawn works. */
+#include "../../common/io.h"
+#include "jail_world.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TIMES_MAX 40
+
+static pid_t worker;
+
+static int tracer_of(pid_t pid) {
+    char path[64], line[128];
+    int tracer = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        (void) sscanf(line, "TracerPid: %d", &tracer);
+    if (f)
+        fclose(f);
+    return tracer;
+}
+
+/* strace, which lets the call's `time`-th in each process fail (and makes another in its
+ * place: seccomp would kill for the number -1). Its pid, or -1. */
+static pid_t inject(const char *call, int time) {
+    char rule[80], pid[16];
+    snprintf(rule, sizeof(rule), "inject=%s:error=EIO:syscall=getpid:when=%d", call, time);
+    snprintf(pid, sizeof(pid), "%d", worker);
+    pid_t tracer = fork();
+    if (tracer == 0) {
+        int null = open("/dev/null", O_RDWR);
+        (void) (dup2(null, 1) + dup2(null, 2));
+        execlp("strace", "strace", "-f", "-qq", "-o", "/dev/null", "-e", rule, "-p", pid, (char *) NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 500 && tracer_of(worker) != tracer; i++) {
+        if (waitpid(tracer, NULL, WNOHANG) == tracer)
+            return -1;
+        usleep(10000);
+    }
+    return tracer;
+}
+
+static int lines_of(const char *path) {
+    char line[4096];
+    int count = 0;
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        count++;
+    if (f)
+        fclose(f);
+    return count;
+}
+
+static int descriptors(void) {
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof(path), "/proc/%d/fd", worker);
+    DIR *dir = opendir(path);
+    while (dir && readdir(dir))
+        count++;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* What a spawn could leave. */
+struct state {
+    int descriptors, mounts, children, locked;
+};
+static struct state look(const struct vm *vm) {
+    char path[64];
+    as_root();
+    snprintf(path, sizeof(path), "/proc/%d/mountinfo", worker);
+    struct state s = {descriptors(), lines_of(path), child_of(worker) > 0, vm_locked(vm)};
+    as_account();
+    return s;
+}
+
+/* 1: failed as it should; 0: the call is not made that often; -1: failed in another way. */
+static int one(struct vm *vm, const char *call, int time, const struct state *before) {
+    struct wire_reply reply;
+    vm_lock(vm);
+    as_root();
+    pid_t tracer = inject(call, time);
+    as_account();
+    vm_spawn(vm, 2, &reply);
+    int started = vm->pidfd >= 0;
+    as_root();
+    kill(tracer, SIGTERM);
+    (void) waitpid(tracer, NULL, 0);
+    as_account();
+    struct state after = look(vm);
+    vm_kill(vm);
+    if (tracer < 0)
+        return -1;
+    if (started)
+        return 0;
+    if (reply.verdict == WIRE_FAILED && reply.step != 0 && after.descriptors == before->descriptors &&
+        after.mounts == before->mounts && !after.children && !after.locked)
+        return 1;
+    printf(
+        "    %s, time %d: verdict %u error %d step %x; descriptors %d of %d, mounts %d of %d, children %d, lock %d\n",
+        call, time, reply.verdict, reply.error, reply.step, after.descriptors, before->descriptors, after.mounts,
+        before->mounts, after.children, after.locked);
+    return -1;
+}
+
+static void call_fails(struct vm *vm, const char *call, const struct state *before) {
+    char name[64];
+    int times = 0, result = 1;
+    while (times < TIMES_MAX && (result = one(vm, call, times + 1, before)) > 0)
+        times++;
+    snprintf(name, sizeof(name), "faults: %s fails, and nothing is left", call);
+    check(result == 0 && times > 0, name, "%d times, result %d", times, result);
+}
+
+void faults(void) {
+    /* Those of which each failure must end the spawn. */
+    static const char *const calls[] = {"pipe2",   "clone3",   "open_tree",   "mount_setattr", "unshare", "sethostname",
+                                        "fsopen",  "fsconfig", "fsmount",     "move_mount",    "fchdir",  "mkdir",
+                                        "mknodat", "symlink",  "pivot_root",  "umount2",       "chdir",   "prlimit64",
+                                        "dup2",    "dup3",     "close_range", "execve"};
+    struct vm vm;
+    if (access("/usr/bin/strace", X_OK)) {
+        skip("faults", "strace is not installed");
+        return;
+    }
+    struct wire_reply reply;
+    vm_prepare_named(&vm, 10);
+    vm_spawn(&vm, 2, &reply); /* then all workers are there */
+    vm_kill(&vm);
+    as_root();
+    worker = child_after(world.helper, WIRE_VMM);
+    as_account();
+    struct state before = look(&vm);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        call_fails(&vm, calls[i], &before);
+    vm_end(&vm);
+}
