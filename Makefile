@@ -8,6 +8,8 @@
 ## check       packages the tests need, then every test that fits CI
 ## vm-check    as root: the privileged tests inside Debian guests with kernels 6.1 and 6.12
 ## audit       as root: the helper's figures (capabilities, lines, system calls, …), measured
+## attacks     as root: the attack list against the installed helper
+## attacks-mutants  as root: each attack against a helper without the defence
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
 ## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
@@ -127,7 +129,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build faults
+.PHONY: unit fuzz-build faults attacks attacks-mutants
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -142,6 +144,10 @@ lint: test-deps
 	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
+attacks: test-deps build
+	@tests/world.sh tests/attacks/run.sh
+attacks-mutants: test-deps build
+	@tests/attacks/mutants.sh
 bench: test-deps build
 	@tests/bench/run.sh
 

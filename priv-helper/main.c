@@ -124,7 +124,8 @@ static void reset_process(void) {
         (void) setitimer((__itimer_which_t) timer, &off, NULL);
     die_if(helper_reset_signals() || chdir("/"), "cannot reset its signals or folder");
     (void) umask(077);
-    (void) setsid(); /* fails only where there is nothing to leave */
+    /* Who leads a process group stays on its terminal, and so would the workers. */
+    die_if(setsid() < 0, "it leads a process group, so it could not leave its terminal: bangerd starts it, no shell");
 }
 
 static void confine(const struct sandbox_calls *calls) {
