@@ -44,7 +44,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 COMMON_SRC := $(wildcard common/*.c)
 
 HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
-HELPER_LIB := -lnftnl -lmnl -lmd
+HELPER_LIB := -lnftnl -lmnl -lmd -ldevmapper
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c)

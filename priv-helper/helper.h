@@ -99,7 +99,7 @@ void audit_serve(const struct audit_log *log, const int records[WIRE_WORKERS]);
  * exists, /policy. `before` (may be NULL) runs with the new root still at
  * ROOT_BUILD_PATH and the host's files in reach. `writable`: nodes may be made in /dev
  * later. With all capabilities permitted. 0 or a negative errno. */
-#define ROOT_BUILD_PATH  "/proc"
+#define ROOT_BUILD_PATH  "/dev"
 #define ROOT_POLICY_PATH "/policy/policy.conf"
 struct root_node {
     const char *path; /* relative: dev/net/tun */
