@@ -37,8 +37,7 @@ static struct nlmsghdr *add_up(const char *name) {
 
 static void add_conf(const char *name, uint16_t conf, uint32_t value) {
     struct nlmsghdr *h = add_link(RTM_SETLINK, 0, 0, name, 0);
-    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
-    struct nlattr *inet = mnl_attr_nest_start(h, AF_INET);
+    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC), *inet = mnl_attr_nest_start(h, AF_INET);
     struct nlattr *list = mnl_attr_nest_start(h, IFLA_INET_CONF);
     mnl_attr_put_u32(h, conf, value);
     mnl_attr_nest_end(h, list);
@@ -52,8 +51,7 @@ static void add_settings(const char *name, uint32_t arp_ignore) {
     add_conf(name, IPV4_DEVCONF_ARP_IGNORE, arp_ignore);
     add_conf(name, IPV4_DEVCONF_ARP_ANNOUNCE, 2);
     struct nlmsghdr *h = add_link(RTM_SETLINK, 0, EAFNOSUPPORT, name, 0);
-    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
-    struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
+    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC), *inet6 = mnl_attr_nest_start(h, AF_INET6);
     mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     mnl_attr_nest_end(h, inet6);
     mnl_attr_nest_end(h, spec);

@@ -25,59 +25,30 @@ int net_init(void) {
     return r ? r : root_enter(&tun, 1, NULL, 0);
 }
 
-static const int list[] = {SYS_sendto,
-                           SYS_recvfrom,
-                           SYS_sendmsg,
-                           SYS_recvmsg,
-                           SYS_poll,
-                           SYS_openat,
-                           SYS_read,
-                           SYS_close,
-                           SYS_newfstatat,
-                           SYS_fstat,
-                           SYS_ioctl,
-                           SYS_fcntl,
-                           SYS_capget,
-                           SYS_capset,
-                           SYS_write,
-                           SYS_brk,
-                           SYS_mmap,
-                           SYS_munmap,
-                           SYS_exit_group,
-                           SYS_clock_gettime,
-                           SYS_getrandom /* malloc */,
-                           SYS_restart_syscall};
+/* clang-format off */
+static const int list[] = {
+    SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_poll, SYS_openat, SYS_read, SYS_close, SYS_newfstatat,
+    SYS_fstat, SYS_ioctl, SYS_fcntl, SYS_capget, SYS_capset, SYS_write, SYS_brk, SYS_mmap, SYS_munmap,
+    SYS_getrandom /* malloc */, SYS_clock_gettime, SYS_exit_group, SYS_restart_syscall};
+/* clang-format on */
 const struct sandbox_calls net_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .kill = 1};
 
 /* --- slots ------------------------------------------------------------------------ */
 
 static struct net_account account;
-static struct net_slots natted; /* who has NAT, for when the rules are made again */
-static int removed;             /* somebody removed them */
-
-static void mark(struct net_slots *slots, uint32_t slot, int there) {
-    uint64_t bit = 1ull << slot % 64;
-    slots->words[slot / 64] = (slots->words[slot / 64] & ~bit) | (there ? bit : 0);
-}
+static uint8_t natted[SLOT_MAX]; /* who has NAT, for when the rules are made again */
+static int removed;              /* somebody removed them */
 
 void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
-    char copy[IFNAME_SIZE + 1] = {0}, own[IFNAME_SIZE] = {0};
-    memcpy(copy, name, IFNAME_SIZE);
-    if (strlen(copy) != TAP_NAME_LENGTH)
+    char own[IFNAME_SIZE] = {0};
+    if (name[TAP_NAME_LENGTH] != '\0')
         return;
-    unsigned long slot = strtoul(copy + TAP_NAME_LENGTH - 3, NULL, 16);
+    unsigned long slot = strtoul(name + TAP_NAME_LENGTH - 3, NULL, 16);
     addr_tap_name(own, slots->uid, (uint32_t) slot);
-    if (slot < SLOT_MAX && memcmp(own, copy, IFNAME_SIZE) == 0)
-        mark(slots, (uint32_t) slot, 1);
-}
-
-static int has(const struct net_slots *slots, uint32_t slot) {
-    return (int) (slots->words[slot / 64] >> slot % 64 & 1);
-}
-
-static int is_empty(const struct net_slots *slots) {
-    static const struct net_slots none;
-    return memcmp(slots->words, none.words, sizeof(none.words)) == 0;
+    if (slot >= SLOT_MAX || memcmp(own, name, IFNAME_SIZE) != 0)
+        return;
+    slots->count++;
+    slots->has[slot] = 1;
 }
 
 /* --- removal, off the reply's path -------------------------------------------------- */
@@ -94,7 +65,7 @@ static void attach_all(const struct net_slots *slots) {
     int bridge = nft_account(account.uid, 1) ? -1 : link_bridge(&account);
     for (uint32_t slot = 0; slot < SLOT_MAX && bridge > 0; slot++) {
         addr_tap_name(tap, account.uid, slot);
-        if (has(slots, slot))
+        if (slots->has[slot])
             (void) link_attach(tap, bridge);
     }
 }
@@ -106,7 +77,7 @@ static void remove_bridge(void) {
     char name[IFNAME_SIZE];
     struct net_slots slots = {.uid = account.uid};
     int r = nft_list(&slots);
-    if ((r && r != -ENOENT) || !is_empty(&slots))
+    if ((r && r != -ENOENT) || slots.count > 0)
         return;
     addr_bridge_name(name, account.uid);
     int bridge = link_find(name, NET_GROUP_BRIDGE);
@@ -114,7 +85,7 @@ static void remove_bridge(void) {
         (void) nft_account(account.uid, 0);
     if (bridge < 0 || link_delete(bridge) || r == -ENOENT)
         return;
-    if (nft_list(&slots) == 0 && !is_empty(&slots))
+    if (nft_list(&slots) == 0 && slots.count > 0)
         attach_all(&slots);
 }
 
@@ -166,7 +137,7 @@ static int answer_up(struct helper_job *job) {
     if (r)
         return r;
     job->reply->step = NET_STEP_RULES;
-    mark(&natted, job->request->slot, 0);
+    natted[job->request->slot] = 0;
     r = rules(WIRE_NET_UP, job->request->slot);
     if (!r)
         r = attach(tap, job->reply);
@@ -184,7 +155,7 @@ static int answer_up(struct helper_job *job) {
 static int answer_down(struct helper_job *job) {
     char tap[IFNAME_SIZE];
     job->reply->step = NET_STEP_RULES;
-    mark(&natted, job->request->slot, 0);
+    natted[job->request->slot] = 0;
     int r = rules(WIRE_NET_DOWN, job->request->slot);
     if (r)
         return r;
@@ -240,12 +211,12 @@ static int answer_egress(struct helper_job *job) {
     uint32_t slot = job->request->slot, kind = job->request->kind;
     job->reply->step = NET_STEP_RULES;
     int r = nft_list(&slots);
-    if (!r && !has(&slots, slot))
+    if (!r && !slots.has[slot])
         r = -ENOENT;
     if (!r)
         r = kind == WIRE_EGRESS_NONE ? nft_change(&account, job->request, NULL, NULL) : open_egress(job);
     if (!r)
-        mark(&natted, slot, kind == WIRE_EGRESS_NAT);
+        natted[slot] = kind == WIRE_EGRESS_NAT;
     return r;
 }
 
@@ -260,15 +231,14 @@ static int answer_list(struct helper_job *job) {
     if (made < 0)
         return made;
     for (uint32_t slot = 0; (made || removed) && !r && slot < SLOT_MAX; slot++) {
-        if (has(&taps, slot))
+        if (taps.has[slot])
             r = rules(WIRE_NET_UP, slot);
     }
     if (!r)
         r = nft_list(&known);
-    if (!r)
-        removed = 0;
-    for (size_t i = 0; !r && i < NET_SLOT_WORDS; i++)
-        job->reply->slots[i] = taps.words[i] | known.words[i];
+    for (uint32_t slot = 0; !r && slot < SLOT_MAX; slot++)
+        job->reply->slots[slot / 64] |= (uint64_t) (taps.has[slot] | known.has[slot]) << slot % 64;
+    removed &= r != 0;
     return r;
 }
 
@@ -286,29 +256,21 @@ int net_answer(struct helper_job *job) {
 
 /* --- what this worker asks of itself ------------------------------------------------------ */
 
-int net_watch(void) {
-    return netlink_watch();
-}
-
 /* When somebody removed the rules: NET_LIST, which makes them again, and NAT for those
  * who had it. Lists are not kept: who had one reaches nothing until the engine sends it
  * again. One round a call of the worker's loop, so that a caller has his turn. */
 int net_notice(struct wire_request *request) {
-    static struct net_slots left;
-    static int mending;
-    uint32_t slot = 0;
-    if (!mending) {
-        mending = nft_removed();
-        removed |= mending;
-        left = natted;
+    static uint32_t next = SLOT_MAX; /* whose NAT to ask for */
+    if (next == SLOT_MAX && !nft_removed())
+        return 0;
+    if (next == SLOT_MAX) {
+        removed = 1;
+        next = 0;
         *request = (struct wire_request){.op = WIRE_NET_LIST};
-        return mending;
+        return 1;
     }
-    while (slot < SLOT_MAX && !has(&left, slot))
-        slot++;
-    mending = slot < SLOT_MAX;
-    if (mending)
-        mark(&left, slot, 0);
-    *request = (struct wire_request){.op = WIRE_NET_EGRESS, .slot = slot, .kind = WIRE_EGRESS_NAT};
-    return mending;
+    while (next < SLOT_MAX && !natted[next])
+        next++;
+    *request = (struct wire_request){.op = WIRE_NET_EGRESS, .slot = next, .kind = WIRE_EGRESS_NAT};
+    return next < SLOT_MAX && ++next;
 }

@@ -12,8 +12,6 @@
 #define NET_GROUP_PORT   0x62670001u
 #define NET_GROUP_BRIDGE 0x62670002u
 
-#define NET_SLOT_WORDS ((SLOT_MAX + 63) / 64)
-
 struct net_account {
     uint32_t uid;
     uint32_t subnet; /* host byte order, as the last request's policy had it */
@@ -21,8 +19,8 @@ struct net_account {
 
 /* The slots of an account. */
 struct net_slots {
-    uint32_t uid;
-    uint64_t words[NET_SLOT_WORDS];
+    uint32_t uid, count;
+    uint8_t has[SLOT_MAX];
 };
 
 /* Adds the slot whose tap `name` (filled up with zeros) is, if it is one of the account's. */

@@ -46,7 +46,7 @@ int netlink_init(void) {
     return 0;
 }
 
-int netlink_watch(void) {
+int net_watch(void) {
     return sockets[NETLINK_WATCH];
 }
 

@@ -11,8 +11,6 @@ enum netlink_socket { NETLINK_LINKS, NETLINK_RULES, NETLINK_WATCH, NETLINK_SOCKE
 
 /* With CAP_NET_ADMIN permitted. 0 or a negative errno. */
 int netlink_init(void);
-/* The descriptor that is readable when somebody changed rules of any kind. */
-int netlink_watch(void);
 
 /* The next message, `header` in it; attributes are added with mnl_attr_put_*(), up to
  * NETLINK_MESSAGE_MAX bytes in all. `tolerated`: an errno that is as good as success, or 0. */
@@ -27,7 +25,7 @@ typedef int netlink_each(const struct nlmsghdr *h, void *arg);
  * cannot be read ends the worker: later answers would be taken for earlier ones. */
 int netlink_talk(enum netlink_socket to, netlink_each *each, void *arg);
 
-/* What the watch has, at most a few buffers full. 1 when notifications were lost. */
+/* What net_watch()'s socket has, at most a few buffers full. 1 when notifications were lost. */
 int netlink_notifications(netlink_each *each, void *arg);
 
 /* --- reading; no socket needed --------------------------------------------------- */

@@ -97,46 +97,44 @@ void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-enum { HAS_BRIDGE = 1, HAS_INET = 2, HAS_ELEMENT = 4 };
-
-static int on_present(const struct nlmsghdr *h, void *has) {
-    const struct nfgenmsg *m = mnl_nlmsg_get_payload(h);
-    if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
-        return -1;
-    if (NFNL_MSG_TYPE(h->nlmsg_type) == NFT_MSG_NEWTABLE)
-        *(int *) has |= m->nfgen_family == NFPROTO_BRIDGE ? HAS_BRIDGE : HAS_INET;
-    else
-        *(int *) has |= HAS_ELEMENT;
+static int on_any(const struct nlmsghdr *h, void *there) {
+    (void) h;
+    *(int *) there = 1;
     return 0;
 }
 
-static void ask_element(enum set set, const void *key) {
+/* Whether what the last message asks for is there, or a negative errno. */
+static int is_there(void) {
+    int there = 0;
+    int r = netlink_talk(NETLINK_RULES, on_any, &there);
+    return r ? r : there;
+}
+
+static int has_element(enum set set, const void *key) {
     struct nftnl_set *s = nft_set_named(set);
     (void) put_key(s, key, nft_sets[set].size);
     nftnl_set_elems_nlmsg_build_payload(nft_add(NFT_MSG_GETSETELEM, 0, ENOENT, nft_sets[set].family), s);
     nftnl_set_free(s);
+    return is_there();
 }
 
-struct dump {
-    int (*each)(struct nftnl_set_elem *element, void *arg); /* negative: unreadable */
-    void *arg;
-};
+/* Gets each element; negative: no kernel writes that. */
+typedef int each_element(struct nftnl_set_elem *element, void *arg);
+static each_element *dump_each;
 
 static int on_elements(const struct nlmsghdr *h, void *arg) {
-    struct dump *dump = arg;
     struct nftnl_set *s = nft_allocated(nftnl_set_alloc());
-    int r = nftnl_set_elems_nlmsg_parse(h, s);
-    if (r >= 0)
-        r = nftnl_set_elem_foreach(s, dump->each, dump->arg);
+    int r = nftnl_set_elems_nlmsg_parse(h, s) < 0 || nftnl_set_elem_foreach(s, dump_each, arg) < 0;
     nftnl_set_free(s);
-    return r < 0;
+    return r;
 }
 
-static int dump_set(enum set set, struct dump dump) {
+static int dump_set(enum set set, each_element *each, void *arg) {
     struct nftnl_set *s = nft_set_named(set);
     nftnl_set_elems_nlmsg_build_payload(nft_add(NFT_MSG_GETSETELEM, NLM_F_DUMP, 0, nft_sets[set].family), s);
     nftnl_set_free(s);
-    return netlink_talk(NETLINK_RULES, on_elements, &dump);
+    dump_each = each;
+    return netlink_talk(NETLINK_RULES, on_elements, arg);
 }
 
 static int on_guest(struct nftnl_set_elem *element, void *slots) {
@@ -149,7 +147,7 @@ static int on_guest(struct nftnl_set_elem *element, void *slots) {
 }
 
 int nft_list(struct net_slots *slots) {
-    return dump_set(GUESTS, (struct dump){on_guest, slots});
+    return dump_set(GUESTS, on_guest, slots);
 }
 
 static int on_change(const struct nlmsghdr *h, void *removed) {
@@ -278,13 +276,11 @@ static void change_account(uint32_t uid, int there) {
 static int begin_slot(const struct net_account *account, const struct wire_request *request) {
     uint32_t kind = request->op == WIRE_NET_EGRESS ? request->kind : WIRE_EGRESS_NONE;
     struct pair_key guest = pair_of(account->uid, htonl(addr_guest(account->subnet, request->slot)));
-    int has = 0;
     kept.guest = gone.guest = new.guest = guest.value;
     kept.count = gone.count = new.count = 0;
-    ask_element(LISTERS, &guest);
-    int r = netlink_talk(NETLINK_RULES, on_present, &has);
-    if (!r && has)
-        r = dump_set(LISTED, (struct dump){on_listed, kind == WIRE_EGRESS_LIST_ADD ? &kept : &gone});
+    int r = has_element(LISTERS, &guest);
+    if (r > 0)
+        r = dump_set(LISTED, on_listed, kind == WIRE_EGRESS_LIST_ADD ? &kept : &gone);
     for (uint32_t i = 0; !r && i < request->cidr_count; i++)
         r = merge(&request->cidrs[i]);
     if (r)
@@ -301,17 +297,18 @@ static int begin_slot(const struct net_account *account, const struct wire_reque
 int nft_ensure(uint32_t uid) {
     static const uint8_t families[] = {NFPROTO_BRIDGE, NFPROTO_INET};
     struct pair_key owner = pair_of(uid, uid);
-    int has = 0;
-    for (size_t i = 0; i < sizeof(families); i++)
+    int made = 0;
+    for (size_t i = 0; i < sizeof(families); i++) {
         mnl_attr_put_strz(nft_add(NFT_MSG_GETTABLE, 0, ENOENT, families[i]), NFTA_TABLE_NAME, NFT_TABLE);
-    ask_element(OWNERS, &owner);
-    int r = netlink_talk(NETLINK_RULES, on_present, &has);
-    for (size_t i = 0; !r && i < sizeof(families); i++) {
-        if (!(has & (HAS_BRIDGE << i)))
+        int r = is_there();
+        if (r == 0)
             r = ruleset_make(families[i]);
-        r = r == -EEXIST ? 0 : r;
+        if (r < 0 && r != -EEXIST)
+            return r;
+        made |= r <= 0;
     }
-    return r ? r : has != (HAS_BRIDGE | HAS_INET | HAS_ELEMENT);
+    int known = has_element(OWNERS, &owner);
+    return known < 0 ? known : made || !known;
 }
 
 static void put_uplinks(const struct nft_uplinks *uplinks, const struct policy *policy) {
