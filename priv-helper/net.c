@@ -107,7 +107,7 @@ int net_idle(int ending) {
 }
 
 static int rules(uint32_t op, uint32_t slot) {
-    return nft_change(&account, &(struct wire_request){.op = op, .slot = slot}, NULL, NULL);
+    return nft_change(&account, &(struct wire_request){.op = op, .slot = slot}, NULL);
 }
 
 /* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
@@ -168,7 +168,8 @@ static int answer_down(struct helper_job *job) {
 }
 
 /* The interfaces of the policy's uplink lines that exist; at least one, or an error. */
-static int find_uplinks(const struct policy *policy, struct nft_uplinks *uplinks) {
+static int find_uplinks(struct nft_uplinks *uplinks) {
+    const struct policy *policy = uplinks->policy;
     int first_error = 0;
     for (uint32_t i = 0; i < policy->uplink_count; i++) {
         char *name = uplinks->names[uplinks->count];
@@ -189,16 +190,16 @@ static int find_uplinks(const struct policy *policy, struct nft_uplinks *uplinks
 /* Where only banger makes an uplink forward, the guard keeps the network behind it
  * from being routed elsewhere; so it is set before anything forwards. */
 static int open_egress(struct helper_job *job) {
-    struct nft_uplinks uplinks = {.count = 0};
+    struct nft_uplinks uplinks = {.policy = job->policy};
     char bridge[IFNAME_SIZE];
     job->reply->step = NET_STEP_UPLINK;
     int host = link_host_forwards();
-    int r = host < 0 ? host : find_uplinks(job->policy, &uplinks);
+    int r = host < 0 ? host : find_uplinks(&uplinks);
     if (r)
         return r;
     uplinks.guard = !host;
     job->reply->step = NET_STEP_RULES;
-    r = nft_change(&account, job->request, &uplinks, job->policy);
+    r = nft_change(&account, job->request, &uplinks);
     if (r)
         return r;
     job->reply->step = NET_STEP_FORWARD;
@@ -214,7 +215,7 @@ static int answer_egress(struct helper_job *job) {
     if (!r && !slots.has[slot])
         r = -ENOENT;
     if (!r)
-        r = kind == WIRE_EGRESS_NONE ? nft_change(&account, job->request, NULL, NULL) : open_egress(job);
+        r = kind == WIRE_EGRESS_NONE ? nft_change(&account, job->request, NULL) : open_egress(job);
     if (!r)
         natted[slot] = kind == WIRE_EGRESS_NAT;
     return r;
@@ -226,10 +227,12 @@ static int answer_egress(struct helper_job *job) {
 static int answer_list(struct helper_job *job) {
     struct net_slots taps = {.uid = account.uid}, known = taps;
     job->reply->step = NET_STEP_LIST;
-    int r = link_list(&taps);
-    int made = r ? r : nft_ensure(account.uid);
+    int made = nft_ensure(account.uid);
     if (made < 0)
         return made;
+    if (made || removed)
+        remove_taps(); /* or they were live ones */
+    int r = link_list(&taps);
     for (uint32_t slot = 0; (made || removed) && !r && slot < SLOT_MAX; slot++) {
         if (taps.has[slot])
             r = rules(WIRE_NET_UP, slot);

@@ -54,7 +54,8 @@ int link_default(char name[IFNAME_SIZE]);
 struct nft_uplinks {
     char names[POLICY_UPLINKS_MAX][IFNAME_SIZE];
     size_t count;
-    int guard; /* keeps others from using the forwarding that it needs */
+    int guard;                   /* keeps others from using the forwarding that it needs */
+    const struct policy *policy; /* what guests may reach of private ranges */
 };
 
 /* Both tables exist afterwards and know of the account. 1 when they did not. */
@@ -63,8 +64,8 @@ int nft_ensure(uint32_t uid);
  * NET_EGRESS: as the request says; `uplinks` is NULL for none. Its cidrs are merged with
  * what the slot's list has: -ENOSPC when that gets too long, -ENOTEMPTY for a range that
  * overlaps one that ends at another time, and neither lies in the one that stays longer. */
-int nft_change(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
-               const struct policy *policy);
+int nft_change(const struct net_account *account, const struct wire_request *request,
+               const struct nft_uplinks *uplinks);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);
 /* Adds the slots that have addresses. -ENOENT: the tables are gone. */

@@ -311,7 +311,7 @@ int nft_ensure(uint32_t uid) {
     return known < 0 ? known : made || !known;
 }
 
-static void put_uplinks(const struct nft_uplinks *uplinks, const struct policy *policy) {
+static void put_uplinks(const struct nft_uplinks *uplinks) {
     static const enum set replaced[] = {UPLINKS, GUARDED, PRIVATE};
     for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
         put_elements(NFT_MSG_DELSETELEM, replaced[i], nft_set_named(replaced[i]));
@@ -320,13 +320,13 @@ static void put_uplinks(const struct nft_uplinks *uplinks, const struct policy *
         if (uplinks->guard)
             change(GUARDED, uplinks->names[i], 1);
     }
-    if (policy->private_count)
-        nft_add_ranges(PRIVATE, policy->private_allow, policy->private_count);
+    if (uplinks->policy->private_count)
+        nft_add_ranges(PRIVATE, uplinks->policy->private_allow, uplinks->policy->private_count);
 }
 
 /* -ENOENT: the tables are gone, or a range ended between the look and its removal. */
-int nft_change(const struct net_account *account, const struct wire_request *request, const struct nft_uplinks *uplinks,
-               const struct policy *policy) {
+int nft_change(const struct net_account *account, const struct wire_request *request,
+               const struct nft_uplinks *uplinks) {
     int r = -ENOENT;
     for (int try = 0; try < CHANGE_TRIES && r == -ENOENT; try++) {
         if (try && request->op == WIRE_NET_UP && (r = nft_ensure(account->uid)) < 0)
@@ -339,7 +339,7 @@ int nft_change(const struct net_account *account, const struct wire_request *req
         if (request->op != WIRE_NET_EGRESS)
             change_guest(account, request->slot, request->op == WIRE_NET_UP);
         if (uplinks)
-            put_uplinks(uplinks, policy);
+            put_uplinks(uplinks);
         r = commit();
     }
     return r == -ENOENT && request->op == WIRE_NET_DOWN ? 0 : r; /* no table, no rules */
