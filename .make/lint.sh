@@ -41,6 +41,11 @@ if git grep -nE '\b(system|popen|strcpy|strcat|sprintf|gets|malloc|calloc|reallo
     -- 'priv-helper/*.c' 'policy/*.c'; then
     fail "the helper makes a call it must not make"
 fi
+# The manual pages, and that the policy's has every keyword.
+pages=$(mandoc -T lint -W warning docs/*.[1-8] 2>/dev/null) || fail "mandoc: $pages"
+for keyword in $(sed -nE 's/^ *\{"([a-z-]+)", read_.*/\1/p' policy/parse.c); do
+    grep -qE "^\.It Cm $keyword( |\$)" docs/banger-policy.5 || fail "docs/banger-policy.5 has no $keyword"
+done
 long=$(wc -l $(git ls-files '*.c' '*.h') | awk '$2 != "total" && $1 > 600 {print $2 " has " $1 " lines"}')
 [ -z "$long" ] || fail "$long (a file stays under 600)"
 [ $status -eq 0 ] && echo "lint: clean (${#sources[@]} sources)"
