@@ -48,6 +48,7 @@ if [ "$(id -u)" -eq 0 ]; then
     export FAULTS_EVERY=40 # `make faults` tries them all
     for suite in \
         tests/netns/run.sh \
+        tests/netns/audit.sh \
         tests/netns/jail.sh \
         tests/netns/privileges.sh \
         tests/netns/install.sh \

@@ -3,6 +3,7 @@
 
 #include "../../common/version.h"
 #include "../image/catalog.h"
+#include "audit.h"
 #include "config.h"
 #include "doctor.h"
 #include "options.h"
@@ -158,6 +159,28 @@ static const struct option kernel_import_options[] = {
     END_OPTION,
 };
 
+static const struct option audit_show_options[] = {
+    {OPT_USER, "user", 'u', OPTION_TEXT, "NAME|UID", "of this account only", NULL},
+    {OPT_LINES, "lines", 'n', OPTION_COUNT, "N", "the last N records of each (default 20)", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option audit_verify_options[] = {
+    {OPT_USER, "user", 'u', OPTION_TEXT, "NAME|UID", "of this account only", NULL},
+    {OPT_ALL, "all", 'a', OPTION_FLAG, NULL, "all accounts (default)", NULL},
+    {OPT_HEAD, "head", 0, OPTION_TEXT, "HASH", "a head kept elsewhere, of the one account", NULL},
+    {OPT_SYSLOG, "syslog", 0, OPTION_TEXT, "FILE", "syslog's lines instead of /var/log/auth.log; - is stdin", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option audit_rotate_options[] = {
+    {OPT_USER, "user", 'u', OPTION_TEXT, "NAME|UID", "of this account only", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+
 /* --- commands ---------------------------------------------------------------- */
 
 static int command_version(const struct invocation *in) {
@@ -210,6 +233,12 @@ const struct command commands[] = {
      NULL},
     {"daemon", "socket", NULL, "", "Print the path of the daemon's socket", plain_options, 0, 0, 0,
      command_daemon_socket, NULL},
+    {"audit", "show", NULL, "[OPTIONS]", "As root: show what the helper recorded", audit_show_options, 0, 0, 0,
+     command_audit_show, NULL},
+    {"audit", "verify", NULL, "[OPTIONS]", "As root: check that no record was changed", audit_verify_options, 0, 0, 0,
+     command_audit_verify, audit_verify_details},
+    {"audit", "rotate", NULL, "[OPTIONS]", "As root: begin new audit files", audit_rotate_options, 0, 0, 0,
+     command_audit_rotate, audit_rotate_details},
     {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", doctor_options, 0, 0, 0, command_doctor, NULL},
     {NULL, "version", NULL, "", "Print the version", plain_options, 0, 0, 0, command_version, NULL},
     {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 2, 0, command_help, NULL},

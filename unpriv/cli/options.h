@@ -43,6 +43,10 @@ enum option_id {
     OPT_SOURCE,
     OPT_SIZE,
     OPT_PRIVILEGES,
+    OPT_ALL,
+    OPT_LINES,
+    OPT_HEAD,
+    OPT_SYSLOG,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,
