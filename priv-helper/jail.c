@@ -62,15 +62,15 @@ static int jail_binary = -1;
 
 /* --- in the child --------------------------------------------------------- */
 
-static void tell(const struct spawn *s, uint32_t step, int error) {
+static int tell(const struct spawn *s, uint32_t step, int error) {
     struct report report = {.step = step, .error = error};
-    (void) io_write(s->report, &report, sizeof(report));
+    return io_write(s->report, &report, sizeof(report));
 }
 
 /* `result`, unless it is an error's -1: that ends the child. */
 static int must(const struct spawn *s, uint32_t step, long result) {
     if (result < 0) {
-        tell(s, step, errno);
+        (void) tell(s, step, errno);
         _exit(1);
     }
     return (int) result;
@@ -257,7 +257,8 @@ static _Noreturn void child(struct spawn *s) {
     char *argv[] = {(char *) "banger-jail", (char *) words[s->request->style], s->vmm ? (char *) s->vmm->binary : NULL,
                     NULL};
     char *environment[] = {NULL};
-    tell(s, 0, 0);
+    if (tell(s, 0, 0)) /* the worker is gone, and nobody would know of this VM; SIGPIPE ends no PID 1 */
+        _exit(1);
     (void) execve(JAIL_BINARY, argv, environment);
     must(s, SPAWN_STEP_EXEC, -1);
     _exit(1);

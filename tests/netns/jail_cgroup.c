@@ -120,6 +120,28 @@ static void must_fail(const char *name, int folder, uint32_t verdict, int error)
     vm_end(&vm);
 }
 
+/* The child cannot run there: it is given up, and ended. */
+static void frozen(int folder) {
+    struct vm vm;
+    struct wire_reply reply;
+    as_root();
+    int freeze = openat(folder, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+    int set = write(freeze, "1", 1) == 1;
+    as_account();
+    vm_prepare_named(&vm, 7);
+    vm.cgroup = folder;
+    vm_spawn(&vm, 2, &reply);
+    check(set && vm.pidfd < 0 && reply.verdict == WIRE_FAILED && reply.step == SPAWN_STEP_DIED,
+          "cgroup: a frozen one is given up", "set %d verdict %u error %d step %x", set, reply.verdict, reply.error,
+          reply.step);
+    check(!vm_locked(&vm), "cgroup: and what was in it is gone", "the lock is held");
+    as_root();
+    (void) !write(freeze, "0", 1);
+    as_account();
+    close(freeze);
+    vm_end(&vm);
+}
+
 static void refusals(void) {
     as_root();
     int foreign = make("/foreign", 1, 1), procs = make("/procs", world.uid, 0);
@@ -172,6 +194,7 @@ void cgroups(void) {
     must_fail("cgroup: the kernel refuses one that is not below a place of the account's", vm, WIRE_FAILED, EACCES);
     live_in("/daemon");
     in_its_own(vm);
+    frozen(vm);
     refusals();
     char path[sizeof(base)];
     snprintf(path, sizeof(path), "%s", base);

@@ -30,11 +30,9 @@ static int tracer_of(pid_t pid) {
     return tracer;
 }
 
-/* strace, which lets the call's `time`-th in each process fail (and makes another in its
- * place: seccomp would kill for the number -1). Its pid, or -1. */
-static pid_t inject(const char *call, int time) {
-    char rule[80], pid[16];
-    snprintf(rule, sizeof(rule), "inject=%s:error=EIO:syscall=getpid:when=%d", call, time);
+/* strace, which interferes with the worker and its children. Its pid, or -1. */
+static pid_t inject(const char *rule) {
+    char pid[16];
     snprintf(pid, sizeof(pid), "%d", worker);
     pid_t tracer = fork();
     if (tracer == 0) {
@@ -90,9 +88,12 @@ static struct state look(const struct vm *vm) {
 /* 1: failed as it should; 0: the call is not made that often; -1: failed in another way. */
 static int one(struct vm *vm, const char *call, int time, const struct state *before) {
     struct wire_reply reply;
+    char rule[80];
+    /* Another call in its place: seccomp would kill for strace's own, number -1. */
+    snprintf(rule, sizeof(rule), "inject=%s:error=EIO:syscall=getpid:when=%d", call, time);
     vm_lock(vm);
     as_root();
-    pid_t tracer = inject(call, time);
+    pid_t tracer = inject(rule);
     as_account();
     vm_spawn(vm, 2, &reply);
     int started = vm->pidfd >= 0;
@@ -125,6 +126,38 @@ static void call_fails(struct vm *vm, const char *call, const struct state *befo
     check(result == 0 && times > 0, name, "%d times, result %d", times, result);
 }
 
+/* The worker is killed while its child is at work: a VM that nobody was told of must not
+ * begin. The child is slowed down where it has all but its exec to do. */
+static void worker_dies(struct vm *vm) {
+    struct wire_reply reply;
+    vm_lock(vm);
+    (void) !ftruncate(vm->fds[SPAWN_CONSOLE], 0);
+    as_root();
+    pid_t tracer = inject("inject=dup3:delay_enter=1500000");
+    pid_t killer = fork();
+    if (killer == 0) {
+        for (int i = 0; i < 100 && child_of(worker) < 0; i++)
+            usleep(20000);
+        usleep(300000);
+        _exit(kill(worker, SIGKILL) != 0);
+    }
+    as_account();
+    vm_spawn(vm, 2, &reply);
+    int killed = -1;
+    (void) waitpid(killer, &killed, 0);
+    check(tracer > 0 && killed == 0 && reply.verdict == ~0u && vm_locked(vm), "faults: a worker dies within a spawn",
+          "tracer %d killed %d verdict %u", tracer, killed, reply.verdict);
+    for (int i = 0; i < 100 && vm_locked(vm); i++)
+        usleep(50000);
+    check(!vm_locked(vm) && !*vm_read(vm, "console"), "faults: and no VM comes of it", "lock %d, console: %s",
+          vm_locked(vm), vm_read(vm, "console"));
+    as_root();
+    kill(tracer, SIGTERM);
+    (void) waitpid(tracer, NULL, 0);
+    helper_kill();
+    helper_start();
+}
+
 void faults(void) {
     /* Those of which each failure must end the spawn. */
     static const char *const calls[] = {"pipe2",   "clone3",   "open_tree",   "mount_setattr", "unshare", "sethostname",
@@ -146,5 +179,6 @@ void faults(void) {
     struct state before = look(&vm);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
         call_fails(&vm, calls[i], &before);
+    worker_dies(&vm);
     vm_end(&vm);
 }
