@@ -11,6 +11,7 @@
 ## attacks     as root: the attack list against the installed helper
 ## attacks-mutants  as root: each attack against a helper without the defence
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
+## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## bench       ratios against what a user would use instead
@@ -28,7 +29,7 @@ POLICY     := /etc/banger/policy.conf
 
 CC    ?= gcc
 CLANG ?= clang
-BUILD := build
+BUILD ?= build
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wformat=2 -Wswitch-enum \
     -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
@@ -129,7 +130,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build faults attacks attacks-mutants
+.PHONY: unit fuzz-build faults coverage attacks attacks-mutants
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -142,6 +143,20 @@ vm-check: test-deps build
 lint: test-deps
 	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
 	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
+# The helper as clang counts it; the path is the same in guests (.make/coverage.sh).
+COUNTERS := /var/tmp/banger-coverage
+COVERAGE_FLAGS := -std=gnu17 -O1 -g -w -fPIE $(DEFINES) -fprofile-instr-generate=$(COUNTERS)/helper-%m%c.profraw \
+    -fcoverage-mapping -mllvm -runtime-counter-relocation
+counted = $(patsubst %.c,$(BUILD)/coverage/obj/%.o,$(1))
+$(BUILD)/coverage/obj/%.o: %.c $(BUILD)/commit.h
+	@mkdir -p $(dir $@)
+	$(CLANG) $(COVERAGE_FLAGS) -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
+$(BUILD)/coverage/common.a: $(call counted,$(COMMON_SRC))
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/coverage/banger-helper: $(call counted,$(HELPER_SRC)) $(BUILD)/coverage/common.a
+	$(CLANG) $(COVERAGE_FLAGS) -pie -o $@ $^ $(HELPER_LIB)
+coverage: test-deps build $(BUILD)/coverage/banger-helper
+	@.make/coverage.sh
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
 attacks: test-deps build

@@ -4,7 +4,7 @@
 # the installed helper and /dev are tmpfs mounts there, the accounts are bare numbers.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
-build=$(cd "${1:-$here/build}" && pwd)
+build=$(cd "${1:-${BUILD:-$here/build}}" && pwd)
 mode=${2:-test}
 [ "$(id -u)" = 0 ] || { echo "SKIP netns needs root"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 work=$(mktemp -d)
