@@ -46,5 +46,6 @@ mount -t tmpfs -o mode=0755 tmpfs /var/log
 # Of an installation outside nothing is to be seen here.
 rm -rf /etc/banger /usr/local/libexec/banger /usr/local/share/banger
 ip link set lo up
-make -s install
+[ -n "${BUILD:-}" ] || make -s build # whoever names a build has made it
+.make/install.sh install
 exec "$@"
