@@ -69,5 +69,5 @@ size_t chain_append(const char *tail, size_t size, struct chain_record *record, 
                           record->verdict, record->reason, record->why, prev);
     chain_hash(text, (size_t) length, head);
     text[length] = '\n';
-    return (size_t) (torn + length + 1);
+    return (size_t) torn + (size_t) length + 1;
 }

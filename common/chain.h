@@ -11,8 +11,8 @@
 #define CHAIN_FOLDER    "/var/log/banger" /* root:root 0700 */
 #define CHAIN_FILE      "audit-%u.jsonl"  /* an account's, by its uid; root:root 0600 */
 #define CHAIN_LINE_MAX  512               /* bytes of a line with its newline; of a longer one the last count */
-#define CHAIN_TAIL_MAX  (2 * CHAIN_LINE_MAX)
-#define CHAIN_HASH_SIZE 65 /* lower-case hexadecimal and NUL */
+#define CHAIN_TAIL_MAX  1024              /* two lines */
+#define CHAIN_HASH_SIZE 65                /* lower-case hexadecimal and NUL */
 #define CHAIN_ZEROS     "0000000000000000000000000000000000000000000000000000000000000000"
 
 struct chain_record {

@@ -2,7 +2,7 @@
 #ifndef BANGER_HELPER_HELPER_H
 #define BANGER_HELPER_HELPER_H
 
-#include "../common/sandbox.h"
+#include "../common/seccomp.h"
 #include "../common/wire.h"
 #include "../policy/policy.h"
 

@@ -77,6 +77,7 @@ static size_t all_uids(uint32_t **uids) {
     for (const struct dirent *d; dir && (d = readdir(dir));) {
         char name[32];
         uint32_t uid;
+        /* A number beyond its type is another file's name. NOLINTNEXTLINE(cert-err34-c) */
         if (sscanf(d->d_name, "audit-%" SCNu32, &uid) != 1)
             continue;
         (void) snprintf(name, sizeof(name), CHAIN_FILE, uid);
@@ -217,6 +218,7 @@ static void read_heads(struct heads *heads, uint32_t wanted, FILE *file) {
         uint32_t uid;
         const char *at = strstr(text, "banger-helper[");
         at = at ? strstr(at, ": n=") : NULL;
+        /* A number beyond its type is no record's. NOLINTNEXTLINE(cert-err34-c) */
         if (!at || sscanf(at, ": n=%" SCNu64 " head=%64[0-9a-f] uid=%" SCNu32 " ", &head.n, head.hash, &uid) != 3 ||
             uid != wanted || strlen(head.hash) != CHAIN_HASH_SIZE - 1)
             continue;
