@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,6 +179,23 @@ Test(qmp, commands_of_a_real_qemu) {
     close(pair[0]);
 }
 
+Test(qmp, a_status_and_the_event_after_it) {
+    int pair[2];
+    char text[32];
+    struct err e = {0};
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    pid_t pid = qemu(pair[1]);
+    close(pair[1]);
+    cr_assert_eq(qmp_status(pair[0], 20000, text, &e), 0, "%s", e.text);
+    cr_expect_str_eq(text, "running");
+    struct pollfd p = {.fd = pair[0], .events = POLLIN};
+    cr_expect_eq(poll(&p, 1, 100), 0, "nothing is left on the connection");
+    kill(pid, SIGTERM);
+    cr_expect_eq(poll(&p, 1, 20000), 1, "its SHUTDOWN event");
+    (void) waitpid(pid, NULL, 0);
+    close(pair[0]);
+}
+
 Test(qmp, an_unknown_command_is_refused_with_qemus_reason) {
     int pair[2];
     struct err e = {0};
@@ -215,4 +233,23 @@ Test(qmp, hostile_answers_end_with_an_error) {
     cr_expect_eq(answer_with("junk\n", 5, 0, &e), -EPROTO);
     cr_expect_eq(answer_with("{\"return\":1}\n", 13, 0, &e), -EPROTO);
     cr_expect_eq(answer_with(big, sizeof(big), 0, &e), -EMSGSIZE);
+}
+
+Test(qmp, a_vmm_that_never_stops_talking_is_given_up) {
+    static const char greeting[] = "{\"QMP\":{}}\n{\"return\":{}}\n", status[] = "{\"return\":{\"status\":\"x\"}}\n";
+    static char bytes[60000];
+    char text[32];
+    int pair[2];
+    struct err e = {0};
+    size_t used = 0;
+    for (const char *part = greeting; used + strlen(part) < sizeof(bytes); part = status) {
+        memcpy(bytes + used, part, strlen(part));
+        used += strlen(part);
+    }
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    cr_assert_eq(write(pair[1], bytes, used - 1), (ssize_t) used - 1);
+    cr_expect_lt(qmp_status(pair[0], 200, text, &e), 0);
+    cr_expect(*e.text);
+    close(pair[0]);
+    close(pair[1]);
 }

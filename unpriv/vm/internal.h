@@ -19,6 +19,7 @@ struct vm_live {
     pthread_mutex_t lock;       /* held while the VM's state changes */
     pthread_mutex_t connecting; /* one reconnection at a time */
     int pidfd;                  /* -1 while it does not run */
+    _Atomic int full;           /* 1 while its VMM holds it because the host's disk is full */
     struct link *link;          /* NULL until the guest is ready, or when it has to be connected again */
 };
 
@@ -54,6 +55,11 @@ struct link *vm_live_link(struct vm_live *live, const char *name, struct err *e)
 int vm_pid_ended(int pidfd);
 /* Kills it and waits for its end: 0 or a negative errno. */
 int vm_pid_kill(int pidfd);
+
+/* --- watch.c ------------------------------------------------------------------------- */
+
+/* Starts the watcher of a VM that runs; it drops `live` at its end. 0 or a negative errno. */
+int vm_watch(struct vm_live *live);
 
 /* --- folder.c: a VM's folder --------------------------------------------------- */
 

@@ -18,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHER_STACK 131072
 #define LOCK_SLICE_MS 200   /* how often a wait for a lock looks at the client */
 #define RECONNECT_MS  15000 /* an agent that runs answers in milliseconds; emulation may be busy */
 #define KILL_MS       30000
@@ -156,67 +155,18 @@ int vm_running_count(void) {
     return count;
 }
 
-/* --- the watcher: one thread a running VM ------------------------------------------ */
-
-struct watch {
-    struct vm_live *live;
-    int pidfd; /* its own */
-};
-
-static void *watcher(void *arg) {
-    struct watch *watch = arg;
-    struct vm_live *live = watch->live;
-    (void) io_wait(watch->pidfd, POLLIN, -1);
-    (void) pthread_mutex_lock(&live->lock);
-    /* Whoever ended the VM on purpose held the lock and has tidied up; by now another run may be under way. */
-    int pidfd = vm_live_pidfd(live);
-    struct vm_record r;
-    if (pidfd >= 0 && vm_pid_ended(pidfd) && store_vm_get(live->id, &r, NULL) == 0) {
-        log_info(0, "VM %s: its VMM has ended", r.name);
-        struct err e;
-        if (vm_settle(0, live, &r, VM_STOPPED, &e))
-            log_error(0, "VM %s: %s", r.name, e.text);
-    }
-    if (pidfd >= 0)
-        (void) close(pidfd);
-    vm_unlock(live);
-    (void) close(watch->pidfd);
-    free(watch);
-    return NULL;
-}
-
-/* Starts a detached thread with a small stack: 0 or a negative errno. */
-static int start_watcher(struct watch *watch) {
-    pthread_t thread;
-    pthread_attr_t attr;
-    (void) pthread_attr_init(&attr);
-    (void) pthread_attr_setstacksize(&attr, WATCHER_STACK);
-    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int r = pthread_create(&thread, &attr, watcher, watch);
-    (void) pthread_attr_destroy(&attr);
-    return -r;
-}
+/* --- beginning and end -------------------------------------------------------------- */
 
 int vm_live_began(struct vm_live *live, int pidfd, struct err *e) {
-    struct watch *watch = calloc(1, sizeof(*watch));
     (void) pthread_mutex_lock(&table);
     live->pidfd = pidfd;
     live->holders++; /* the watcher's */
     (void) pthread_mutex_unlock(&table);
-    int r = watch ? 0 : -ENOMEM;
-    if (watch) {
-        watch->live = live;
-        watch->pidfd = vm_live_pidfd(live);
-        r = watch->pidfd >= 0 ? start_watcher(watch) : -EMFILE;
-    }
-    if (r) {
-        if (watch && watch->pidfd >= 0)
-            (void) close(watch->pidfd);
-        free(watch);
-        vm_live_drop(live);
-        return err_sys(e, -r, "cannot watch over the VM");
-    }
-    return 0;
+    int r = vm_watch(live);
+    if (r == 0)
+        return 0;
+    vm_live_drop(live);
+    return err_sys(e, -r, "cannot watch over the VM");
 }
 
 void vm_live_ended(struct vm_live *live) {

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#define FULL "stopped by its VMM because the host's disk is full; it goes on when there is room"
+
 const struct rpc_op vm_ops[] = {
     {"vm.create", vm_op_create},
     {"vm.start", vm_op_start},
@@ -52,6 +54,7 @@ int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
         (void) cJSON_AddNumberToObject(*result, "uptime_ms", (double) (time(NULL) - r.started) * 1000);
     else
         (void) cJSON_AddNullToObject(*result, "uptime_ms");
+    (void) cJSON_AddStringToObject(*result, "detail", live && live->full ? FULL : "");
     if (link)
         (void) cJSON_AddStringToObject(*result, "agent", link_welcome(link)->build);
     else

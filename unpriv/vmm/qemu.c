@@ -9,7 +9,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define QMP_TIMEOUT_MS 5000
 #define CMDLINE_MAX    2047 /* x86 COMMAND_LINE_SIZE less the NUL; the kernel cuts silently */
@@ -119,40 +122,83 @@ static int qemu_arguments(const struct vmm_config *config, struct err *e) {
     return vmm_args_seal(&args, e);
 }
 
-static int command(uint32_t slot, const char *name, cJSON **result, struct err *e) {
+/* --- control ------------------------------------------------------------------------ */
+
+/* QEMU serves one connection at a time. A watch is hung up for a command and waits for
+ * its turn while there is one. */
+static struct {
+    int watch; /* 0: none */
+    unsigned commands;
+} slots[SLOT_MAX];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
+
+static void command_begins(uint32_t slot) {
+    (void) pthread_mutex_lock(&mutex);
+    slots[slot].commands++;
+    if (slots[slot].watch)
+        (void) shutdown(slots[slot].watch, SHUT_RDWR);
+    (void) pthread_mutex_unlock(&mutex);
+}
+
+static void command_ended(uint32_t slot) {
+    (void) pthread_mutex_lock(&mutex);
+    slots[slot].commands--;
+    (void) pthread_cond_broadcast(&ended);
+    (void) pthread_mutex_unlock(&mutex);
+}
+
+static int command(uint32_t slot, const char *name, struct err *e) {
+    command_begins(slot);
     cleanup_fd int fd = monitor_connect(slot, MONITOR_QMP, e);
-    if (fd < 0)
-        return fd;
-    return qmp_run(fd, name, QMP_TIMEOUT_MS, result, e);
+    int r = fd < 0 ? fd : qmp_run(fd, name, QMP_TIMEOUT_MS, NULL, e);
+    command_ended(slot);
+    return r;
+}
+
+static int qemu_watch(uint32_t slot, char text[32], struct err *e) {
+    (void) pthread_mutex_lock(&mutex);
+    while (slots[slot].commands)
+        (void) pthread_cond_wait(&ended, &mutex);
+    (void) pthread_mutex_unlock(&mutex);
+    cleanup_fd int fd = monitor_connect(slot, MONITOR_QMP, e);
+    int r = fd < 0 ? fd : qmp_status(fd, QMP_TIMEOUT_MS, text, e);
+    if (r)
+        return r;
+    (void) pthread_mutex_lock(&mutex);
+    slots[slot].watch = fd;
+    if (slots[slot].commands)
+        (void) shutdown(fd, SHUT_RDWR);
+    (void) pthread_mutex_unlock(&mutex);
+    return take_fd(&fd);
+}
+
+static void qemu_unwatch(uint32_t slot, int fd) {
+    (void) pthread_mutex_lock(&mutex);
+    if (slots[slot].watch == fd)
+        slots[slot].watch = 0;
+    (void) close(fd);
+    (void) pthread_mutex_unlock(&mutex);
 }
 
 static int qemu_pause(uint32_t slot, struct err *e) {
-    return command(slot, "stop", NULL, e);
+    return command(slot, "stop", e);
 }
 static int qemu_resume(uint32_t slot, struct err *e) {
-    return command(slot, "cont", NULL, e);
+    return command(slot, "cont", e);
 }
 static int qemu_powerdown(uint32_t slot, struct err *e) {
-    return command(slot, "system_powerdown", NULL, e);
+    return command(slot, "system_powerdown", e);
 }
 static int qemu_quit(uint32_t slot, struct err *e) {
-    return command(slot, "quit", NULL, e);
+    return command(slot, "quit", e);
 }
 
 static int qemu_status(uint32_t slot, char text[32], struct err *e) {
-    cJSON *answer = NULL;
-    int r = command(slot, "query-status", &answer, e);
-    if (r)
-        return r;
-    const cJSON *inner = cJSON_GetObjectItemCaseSensitive(answer, "return");
-    const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(inner, "status"));
-    if (status) {
-        (void) snprintf(text, 32, "%s", status);
-        text_sanitize(text);
-    } else {
-        r = err_set(e, EPROTO, "the VMM's answer has no status");
-    }
-    cJSON_Delete(answer);
+    command_begins(slot);
+    cleanup_fd int fd = monitor_connect(slot, MONITOR_QMP, e);
+    int r = fd < 0 ? fd : qmp_status(fd, QMP_TIMEOUT_MS, text, e);
+    command_ended(slot);
     return r;
 }
 
@@ -165,4 +211,6 @@ const struct vmm_driver vmm_qemu = {
     .powerdown = qemu_powerdown,
     .quit = qemu_quit,
     .status = qemu_status,
+    .watch = qemu_watch,
+    .unwatch = qemu_unwatch,
 };

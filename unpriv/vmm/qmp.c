@@ -104,22 +104,53 @@ static int say(struct qmp *q, const char *command, struct err *e) {
     return 0;
 }
 
-static int run(struct qmp *q, const char *command, cJSON **result, struct err *e) {
+static int greet(struct qmp *q, struct err *e) {
     int r = expect(q, QMP_GREETING, NULL, e);
     if (r == 0)
         r = say(q, "qmp_capabilities", e);
-    if (r == 0)
-        r = expect(q, QMP_RETURN, NULL, e);
-    if (r == 0)
-        r = say(q, command, e);
+    return r ? r : expect(q, QMP_RETURN, NULL, e);
+}
+
+static int run(struct qmp *q, const char *command, cJSON **result, struct err *e) {
+    int r = say(q, command, e);
     return r ? r : expect(q, QMP_RETURN, result, e);
 }
 
+static int open_qmp(struct qmp *q, int fd, int timeout_ms, struct err *e) {
+    *q = (struct qmp){.fd = fd, .deadline = io_now_ms() + timeout_ms, .bytes = malloc(QMP_LINE_MAX)};
+    return q->bytes ? greet(q, e) : err_set(e, ENOMEM, "out of memory");
+}
+
 int qmp_run(int fd, const char *command, int timeout_ms, cJSON **result, struct err *e) {
-    struct qmp q = {.fd = fd, .deadline = io_now_ms() + timeout_ms, .bytes = malloc(QMP_LINE_MAX)};
-    if (!q.bytes)
-        return err_set(e, ENOMEM, "out of memory");
-    int r = run(&q, command, result, e);
+    struct qmp q;
+    int r = open_qmp(&q, fd, timeout_ms, e);
+    if (r == 0)
+        r = run(&q, command, result, e);
+    free(q.bytes);
+    return r;
+}
+
+static int read_status(const cJSON *answer, char text[32], struct err *e) {
+    const cJSON *inner = cJSON_GetObjectItemCaseSensitive(answer, "return");
+    const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(inner, "status"));
+    if (!status)
+        return err_set(e, EPROTO, "the VMM's answer has no status");
+    (void) snprintf(text, 32, "%s", status);
+    text_sanitize(text);
+    return 0;
+}
+
+int qmp_status(int fd, int timeout_ms, char text[32], struct err *e) {
+    struct qmp q;
+    int r = open_qmp(&q, fd, timeout_ms, e);
+    do {
+        cJSON *answer = NULL;
+        if (r == 0)
+            r = run(&q, "query-status", &answer, e);
+        if (r == 0)
+            r = read_status(answer, text, e);
+        cJSON_Delete(answer);
+    } while (r == 0 && q.have > 0);
     free(q.bytes);
     return r;
 }

@@ -1,5 +1,5 @@
 /* QMP, QEMU's control protocol: newline-delimited JSON objects (QEMU's
- * docs/interop/qmp-spec.txt). A connection lives for one command. */
+ * docs/interop/qmp-spec.txt). A connection lives for one command, or for what comes after one. */
 #ifndef BANGER_VMM_QMP_H
 #define BANGER_VMM_QMP_H
 
@@ -22,5 +22,9 @@ enum qmp_kind qmp_parse(const char *line, size_t size, cJSON **object);
  * all within `timeout_ms`. 0 with the answer in `*result` (may be NULL; the
  * caller's, the line's whole object), or a negative errno. */
 int qmp_run(int fd, const char *command, int timeout_ms, cJSON **result, struct err *e);
+
+/* The same for query-status, asked again until nothing followed the answer: what comes
+ * on the connection from then on is an event. */
+int qmp_status(int fd, int timeout_ms, char text[32], struct err *e);
 
 #endif

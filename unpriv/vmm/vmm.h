@@ -31,6 +31,11 @@ struct vmm_driver {
     int (*powerdown)(uint32_t slot, struct err *e); /* press the power button */
     int (*quit)(uint32_t slot, struct err *e);      /* end the VMM, disks flushed */
     int (*status)(uint32_t slot, char text[32], struct err *e);
+    /* What the VM's status is, and a descriptor that can be read (or hung up) when it may
+     * have changed: then, or at the VM's end, it is given back and asked for anew. One a
+     * slot; the calls above hang it up. A negative errno when the VMM does not answer. */
+    int (*watch)(uint32_t slot, char text[32], struct err *e);
+    void (*unwatch)(uint32_t slot, int fd);
 };
 
 extern const struct vmm_driver vmm_qemu;
