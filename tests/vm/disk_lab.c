@@ -16,6 +16,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -234,6 +235,15 @@ pid_t disk_worker(struct lab_helper *h) {
     return pids[WIRE_DISK];
 }
 
+/* Whether the stopped worker is before a call that changes something: not what reads, nor
+ * a capability's raising and lowering. */
+static int is_before_change(pid_t worker) {
+    struct __ptrace_syscall_info info = {0};
+    return ptrace(PTRACE_GET_SYSCALL_INFO, worker, sizeof(info), &info) > 0 && info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+           info.entry.nr != SYS_capget && info.entry.nr != SYS_capset && info.entry.nr != SYS_newfstatat &&
+           info.entry.nr != SYS_fcntl && info.entry.nr != SYS_getsockopt;
+}
+
 int disk_kill_at(struct lab_helper *h, uint32_t slot, const struct disk *d, int step) {
     struct wire_reply reply;
     int fd, status, killed = 0;
@@ -243,13 +253,13 @@ int disk_kill_at(struct lab_helper *h, uint32_t slot, const struct disk *d, int 
     if (ptrace(PTRACE_SEIZE, worker, 0, PTRACE_O_TRACESYSGOOD) || ptrace(PTRACE_INTERRUPT, worker, 0, 0) ||
         waitpid(worker, &status, __WALL) != worker || ask(h->disk, WIRE_SNAP_UP, slot, d))
         return 0;
-    /* Each call stops it twice; from poll's end on they are counted. */
-    for (int stops = 0; !killed; stops++) {
+    for (int count = 0; !killed;) {
         if (ptrace(PTRACE_SYSCALL, worker, 0, 0) || waitpid(worker, &status, __WALL) != worker || !WIFSTOPPED(status))
             break;
-        killed = stops == 2 * step;
+        count += is_before_change(worker);
+        killed = count == step;
         struct pollfd done = {.fd = h->disk, .events = POLLIN};
-        if (poll(&done, 1, 0) == 1)
+        if (!killed && poll(&done, 1, 0) == 1)
             break;
     }
     (void) kill(worker, SIGKILL);
@@ -338,8 +348,7 @@ int disk_settle(void) {
 
 int disk_empty(uid_t uid, uint32_t slot) {
     char line[128];
-    return line_of("dmsetup info -c --noheadings -o attr %s", name_of(uid, slot), line, sizeof(line)) &&
-           strncmp(line, "--", 2) == 0;
+    return line_of("dmsetup info -c --noheadings -o attr %s", name_of(uid, slot), line, sizeof(line)) && line[0] == '-';
 }
 
 const char *disk_status(uid_t uid, uint32_t slot) {

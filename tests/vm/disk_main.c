@@ -162,9 +162,10 @@ static void test_apart(void) {
     struct stat st;
     check(fstat(fa, &st) == 0 && disk_no_access(BOB, st.st_rdev), "apart: the host's node is closed to accounts");
 
-    check(disk_truncate(&da) == 0 && disk_settle() && !disk_reads(fa, MIB * 3 / 4) && disk_is(fb, 0, MIB, '2') &&
+    check(disk_truncate(&da) == 0 && disk_settle() &&
+              (!disk_reads(fa, MIB * 3 / 4) || disk_is(fa, MIB * 3 / 4, 4096, 0)) && disk_is(fb, 0, MIB, '2') &&
               disk_fill(fb, 0, MIB, '3') && disk_slots(&a) == 1 << 2,
-          "apart: a base that its owner truncates fails its owner's reads alone");
+          "apart: a base that its owner truncates fails, or reads as zeros, for its owner alone");
     close(fa);
     close(fb);
     check(disk_gone(ALICE, 2) && disk_gone(BOB, 2), "apart: both gone");
@@ -195,9 +196,10 @@ static void test_apart(void) {
 
 /* Every block twice, on bases around the sizes where one metadata chunk more is needed. */
 static void test_full(const char *where) {
-    static const unsigned chunks[] = {1, 2, 255, 256, 257, 511, 512, 513, 1024};
+    static const unsigned chunks[] = {1024, 1, 2, 255, 256, 257, 511, 512, 513};
+    size_t count = strcmp(where, "tmpfs") == 0 ? 1 : sizeof(chunks) / sizeof(chunks[0]);
     struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, NULL);
-    for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+    for (size_t i = 0; i < count; i++) {
         struct disk d = disk_make(ALICE, "full", chunks[i] * 4096ull);
         int fd = disk_up(&h, 1, &d);
         int full = strcmp(where, "a full disk") != 0 || disk_fill_host();
@@ -238,7 +240,7 @@ static void test_odd(void) {
 
 /* --- killed ------------------------------------------------------------------------------ */
 
-/* Killed before each of its system calls in turn; a new helper must manage. */
+/* Killed before each system call in turn that changes something; a new helper must manage. */
 static void test_kill(void) {
     struct disk d = disk_make(ALICE, "kill", MIB);
     int kept = 0, steps = 0, good = 1, mended = 1, reached = 1;
@@ -247,7 +249,7 @@ static void test_kill(void) {
         reached = disk_kill_at(&h, 1, &d, ++steps);
         int left = disk_settle() && disk_exists(ALICE, 1), loops = disk_loops();
         kept += left;
-        if (loops != 0 || (left && !disk_empty(ALICE, 1)))
+        if (left ? !disk_empty(ALICE, 1) || loops > 2 : loops != 0)
             good = 0;
         h = lab_start(LAB_HELPER, ALICE, 1, NULL);
         int listed = disk_slots(&h) == (left ? 2u : 0u);
@@ -261,8 +263,9 @@ static void test_kill(void) {
             mended = 0;
         lab_end(&h);
     }
-    check(good, "kill: before each of %d system calls of SNAP_UP; at most an empty device stays (%d times)", steps - 1,
-          kept);
+    check(good,
+          "kill: before each of %d system calls of SNAP_UP; at most a device without a live table stays (%d times)",
+          steps - 1, kept);
     check(mended && steps > 20, "kill: and the next helper mends it each time, after call %d (%s)", steps, disk_said());
     disk_drop(&d);
 }
@@ -281,9 +284,9 @@ static void test_privileges(void) {
           "caps: sys_admin and mknod, none effective; a filter; two nodes and the policy");
     check(
         lab_try("test \"$(for f in /proc/%d/fd/*; do readlink $f; done | grep -cv 'socket:\\|pipe:\\|null\\|console\\|"
-                "tty')\" = 1 && readlink /proc/%d/fd/* | grep -q mapper/control",
+                "tty')\" = 2 && readlink /proc/%d/fd/* | grep -q mapper/control",
                 disk_worker(&h), disk_worker(&h)),
-        "caps: it keeps no descriptor but device-mapper's");
+        "caps: it keeps no descriptors but the two control nodes");
     check(lab_try("for p in $(cat /proc/%d/task/%d/children) %d; do test $p = %d || ! readlink /proc/$p/fd/* | grep -q "
                   "mapper || exit 1; "
                   "done",
