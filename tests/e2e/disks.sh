@@ -71,7 +71,7 @@ whole() {
     [ "$kind" != snapshot ] || check "$here: snapshot: the overlay is reserved" reserved
     [ "$kind" != snapshot ] || equal "$here: snapshot: it is up, on two loop devices" "$(snapshots)/$(loops)" 1/2
     capture banger image delete "$image"
-    contains "$here: $kind: the image cannot be deleted meanwhile" "$status $err" "1 banger: VM disk uses this image"
+    contains "$here: $kind: the image cannot be deleted meanwhile" "$err" " uses this image: delete the VM first"
     in_guest 'echo one >/var/one; sync'
     kill -9 "$(banger daemon status --json | jq -r .pid)"
     check "$here: $kind: the VM goes on without its engine" until_true 20 says 'cat /var/one' one

@@ -1,7 +1,7 @@
 # create, stop, start, kill, delete; what disks keep; names; logs; help.
 # shellcheck shell=bash
 
-capture alice vm create --name life --memory 512M --no-start
+capture alice vm create --name life --memory 512M --no-start --root-disk copy # a file, for e2fsck
 equal "create --no-start" "$status/$(alice vm show life --json | jq -r .state)" 0/stopped
 capture alice vm create --name life
 check "a taken name is refused" test "$status" -ne 0
