@@ -67,6 +67,7 @@ remove_files() {
         "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" \
         "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5"
     rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
+    rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
 }
 
 # Nothing stays of an installation that did not come to its end, but what was there before.
