@@ -11,7 +11,6 @@ compile_drivers() {
     make -s build/common.a
     gcc "${flags[@]}" -o "$1/net_main" tests/netns/net_main.c "${lab[@]}"
     gcc "${flags[@]}" -o "$1/up_bench" tests/vm/up_bench.c "${lab[@]}"
-    gcc "${flags[@]}" -o "$1/disk_main" tests/vm/disk_{main,lab}.c "${lab[@]}"
     for name in jail_probe jail_named jail_hog; do
         gcc "${flags[@]}" -static -s -o "$1/$name" "tests/netns/guest/$name.c" tests/netns/guest/jail_try.c
     done
