@@ -29,7 +29,7 @@ fi
 # As the helper is installed, but for the group's number, which the driver knows.
 if [ "$(getent group banger | cut -d: -f3)" != 61999 ]; then
     groupmod -g 61999 banger
-    make -s install || exit 1
+    .make/install.sh install || exit 1
 fi
 gcc "${flags[@]}" -static -s -o /usr/local/libexec/banger/attack-vmm $here/vmm.c || exit 1
 
