@@ -76,8 +76,8 @@ static void say_bad(const struct operation *op, const struct fault *fault, int n
         [ANSWER_CHANGED] = "changed",  [ANSWER_BARE] = "without body",
         [ANSWER_HUGE] = "gives 1 MiB"};
     if (fault->result == KILLED)
-        printf("not ok %s: the %s killed before its call %d, %s: %s\n", op->name, role_names[fault->role],
-               fault->index, call_name(number), why);
+        printf("not ok %s: the %s killed before its call %d, %s: %s\n", op->name, role_names[fault->role], fault->index,
+               call_name(number), why);
     else
         printf("not ok %s: %s of the %s (its call %d) %s %s: %s\n", op->name, call_name(number),
                role_names[fault->role], fault->index, results[fault->result],

@@ -35,7 +35,7 @@ static struct run {
     const struct fault *fault;
     struct calls *calls;
     pid_t helper, client;
-    int workers; /* forked so far, of a helper traced from its exec */
+    int workers;             /* forked so far, of a helper traced from its exec */
     uint64_t text, text_end; /* where the helper's own code is; 0: not known yet */
     int reached;
     int made[ROLES];
