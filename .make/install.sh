@@ -24,7 +24,7 @@ folders() {
 }
 # fill TEMPLATE TARGET: with this installation's paths.
 fill() {
-    sed -e "s|@BINDIR@|$bin|g" -e "s|@LIBEXECDIR@|$libexec|g" "$1" >"$2.new"
+    sed -e "s|@BINDIR@|$bin|g" -e "s|@LIBEXECDIR@|$libexec|g" -e "s|@PROFILE@|${profile##*/}|g" "$1" >"$2.new"
     chmod 0644 "$2.new"
     mv "$2.new" "$2"
 }
@@ -51,18 +51,15 @@ install_files() {
     cp -R guest/images "$DESTDIR$data/images"
     chmod -R u=rwX,go=rX "$DESTDIR$data/images"
     for page in docs/*.[1-8]; do
-        [ -e "$page" ] || continue
         folders "$DESTDIR$PREFIX/share/man/man${page##*.}"
         put 0644 "$page" "$DESTDIR$PREFIX/share/man/man${page##*.}/"
     done
-    if [ -e policy/bangerd.service.in ]; then
-        folders "$DESTDIR$PREFIX/lib/systemd/user"
-        fill policy/bangerd.service.in "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service"
-    fi
-    if [ -e policy/apparmor.in ] && { [ -n "$DESTDIR" ] || [ -d /etc/apparmor.d ]; }; then
-        folders "$DESTDIR/etc/apparmor.d"
-        fill policy/apparmor.in "$DESTDIR$profile"
-    fi
+    folders "$DESTDIR$PREFIX/lib/systemd/user"
+    fill policy/bangerd.service.in "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service"
+    # The profile is the package's: an installation for trying things out has none.
+    [ -n "$DESTDIR" ] || return 0
+    folders "$DESTDIR/etc/apparmor.d"
+    fill policy/apparmor.in "$DESTDIR$profile"
 }
 
 remove_files() {
@@ -70,6 +67,7 @@ remove_files() {
         "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" \
         "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5"
     rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
+    rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
 }
 
 # Nothing stays of an installation that did not come to its end, but what was there before.

@@ -92,8 +92,7 @@ static void describe(int fd, struct policy_fd *out) {
     };
 }
 
-/* Decides, records, acts. A worker's own NET_LIST makes the account's rules again, which
- * only bound its guests: it is done whatever becomes of the policy or the record. */
+/* Decides, records, acts. */
 static void handle(const struct helper_worker *worker, int record, struct helper_job *job) {
     static struct policy_file file;
     const struct wire_request *request = job->request;
@@ -102,10 +101,9 @@ static void handle(const struct helper_worker *worker, int record, struct helper
         describe(job->fds[i], &described[i]);
     policy_refresh(&file, worker->policy_path);
     job->policy = &file.policy;
-    const int mends = job->own && request->op == WIRE_NET_LIST;
-    enum policy_reason reason = mends ? POLICY_ALLOWED : policy_decide(&file.policy, &helper_who, request, described);
+    enum policy_reason reason = policy_decide(&file.policy, &helper_who, request, described);
     job->reply->records = audit_ask(record, &(struct audit_record){request->op_id, request->op, request->slot, reason});
-    if (job->reply->records == WIRE_RECORDS_NONE && !mends)
+    if (job->reply->records == WIRE_RECORDS_NONE)
         reason = POLICY_NOT_RECORDED;
     job->reply->step = file.policy.bad_line;
     int r = reason == POLICY_ALLOWED ? worker->answer(job) : -EACCES;
@@ -131,12 +129,12 @@ static _Noreturn void end(const struct helper_worker *worker) {
     _exit(0);
 }
 
-/* Recorded as what the caller asks. */
+/* What the worker asks of itself is decided and recorded as what the caller asks. */
 static void serve_itself(const struct helper_worker *worker, int record) {
     struct wire_request request;
     while (worker->notice(&request)) {
         struct wire_reply reply = {0};
-        struct helper_job job = {.request = &request, .reply = &reply, .reply_fd = -1, .own = 1};
+        struct helper_job job = {.request = &request, .reply = &reply, .reply_fd = -1};
         handle(worker, record, &job);
     }
 }

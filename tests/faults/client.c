@@ -394,7 +394,8 @@ static int works(struct helper *h) {
     return helper_ask(h, &down, NULL, &reply, NULL) == WIRE_DONE;
 }
 
-const char *interface_left(void) {
+/* A name of ours among the interfaces, or NULL. */
+static const char *interface_left(void) {
     static char name[IF_NAMESIZE];
     struct if_nameindex *all = if_nameindex();
     const char *found = NULL;

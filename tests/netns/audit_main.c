@@ -1,6 +1,6 @@
 /* Requests to the installed helper from a plain account: usage audit_main UID COUNT [hold].
  * Prints the last answer as "verdict V reason R records W helper PID"; with `hold` one more
- * request and line for each line of stdin. A helper that ended: "lost WHY: ITS STDERR". */
+ * request and line for each line of stdin. */
 #include "lab.h"
 
 #include <stdio.h>
@@ -12,13 +12,10 @@ static void ask(struct lab_helper *h, int count) {
     int r = 0;
     for (int i = 0; i < count && r == 0; i++)
         r = lab_call(h, WIRE_NET_LIST, 0, 0, &reply, NULL);
-    if (r) {
-        char said[512];
-        lab_errors(h, said, sizeof(said));
-        printf("lost %s: %s\n", strerror(-r), said);
-    } else {
+    if (r)
+        printf("lost %s\n", strerror(-r));
+    else
         printf("verdict %u reason %u records %u helper %d\n", reply.verdict, reply.reason, reply.records, h->pid);
-    }
     (void) fflush(stdout);
 }
 

@@ -144,6 +144,6 @@ usermod --append --groups banger $account
 equal "and the programs know it" "$(runuser -u $account -- env -i HOME=/home/$account PATH=/usr/bin:/bin \
     /usr/local/else/where/bin/banger doctor --json | jq -r '[.checks[] | select(.name == "helper") | .status] | join(" ")')" "PASS PASS"
 run make -s "${elsewhere[@]}" uninstall
-rmdir /usr/local/else/where/{bin,libexec,share,} /usr/local/else 2>/dev/null
+find /usr/local/else -depth -type d -empty -delete
 equal "it leaves nothing either" "$status$(processes)$(diff <(echo "$before") <(tree))" 0
 summary

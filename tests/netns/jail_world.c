@@ -311,8 +311,13 @@ void vm_end(struct vm *vm) {
     struct wire_reply reply;
     struct wire_request down = {.op = WIRE_NET_DOWN, .slot = vm->slot};
     (void) ask(WIRE_NET, &down, NULL, &reply);
-    if (vm->style == SPAWN_BY_NAME)
+    if (vm->style == SPAWN_BY_NAME) {
+        /* The reply comes before the tap is gone, and this helper may be killed next. */
+        char tap[IFNAME_SIZE];
+        addr_tap_name(tap, world.uid, vm->slot);
+        run("for i in $(seq 100); do ip link show %s >/dev/null 2>&1 || break; sleep 0.02; done", tap);
         run("ip link delete btforeign");
+    }
 }
 
 int vm_wait(const struct vm *vm, int timeout_ms) {

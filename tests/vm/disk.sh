@@ -1,7 +1,8 @@
 #!/bin/bash
 # The disk worker against a real device-mapper, in a Debian guest.
 #   tests/vm/disk.sh --build BUILD-DIR    makes BUILD-DIR/disk-test
-#   tests/vm/disk.sh --inside BUILD-DIR   runs it: as root, banger installed, modules loadable
+#   tests/vm/disk.sh --inside BUILD-DIR   runs it (made there when it is missing): as root,
+#                                         banger installed, modules loadable
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 mode=${1:-}
@@ -23,10 +24,11 @@ case $mode in
         modprobe "$m" 2>/dev/null || [ -d "/sys/module/${m//-/_}" ] || skip "the kernel has no $m"
     done
     command -v dmsetup >/dev/null || skip "dmsetup is missing: apt-get install dmsetup"
+    [ -x "$build/disk-test" ] || "$0" --build "$build"
     exec "$build/disk-test"
     ;;
 *)
-    sed -n '2,4s/^# //p' "$0"
+    sed -n '2,5s/^# //p' "$0"
     exit 2
     ;;
 esac

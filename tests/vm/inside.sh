@@ -30,9 +30,19 @@ suite() {
     fi
     exec "$@"
 }
+# shellcheck disable=SC2034 # the parts'
 out='' err='' status=0
 part=tests/vm/parts/${1:?which part}.sh
 [ -e "$part" ] || { not_ok "$part is there"; summary; exit 1; }
+# Whatever a part leaves of ann's, the next one begins without.
+leave() {
+    local name
+    for name in $(ann vm list --json 2>/dev/null | jq -r '.vms[].name'); do
+        ann vm delete -f "$name"
+    done
+    ann daemon stop
+} >/dev/null 2>&1
+trap leave EXIT
 # shellcheck disable=SC1090
 . "$part"
 summary

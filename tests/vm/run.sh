@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e/setup.sh
 . tests/vm/setup.sh
 
-PARTS=(netns jail cgroup disk disks nested systemd audit attacks apparmor deb bench)
+PARTS=(netns jail cgroup disk disks nested systemd audit journal attacks apparmor bench deb)
 PART_LIMIT=${PART_LIMIT:-900} # seconds
 kernels=() parts=()
 for word in "$@"; do
@@ -39,6 +39,16 @@ modules_of() {
     tar cC "$tree" usr --owner=0 --group=0
 }
 
+# Why a guest went: its console's and its VMM's last words.
+last_words() {
+    local name=linux-${1/./-} log
+    echo "the guest is $(vera vm show "$name" --json | jq -r .state)"
+    for log in console vmm; do
+        echo "its $log log:"
+        vera vm logs "$name" --which $log 2>&1 | tail -n 30
+    done
+}
+
 boot() {
     local kernel=$1 started=$SECONDS
     vera vm create --quiet --name "linux-${kernel/./-}" --kernel "linux-$kernel" --memory 3G --vcpu 2 --disk-size 8G >/dev/null || return 1
@@ -59,6 +69,7 @@ run_part() {
     if [ -z "$line" ]; then
         echo "not ok $part: ended with status $status and no summary"
         line="0 passed, 1 failed, 0 skipped"
+        [ "$status" -ne 125 ] || last_words "$kernel"
     elif [ "$status" -ne 0 ] && [[ $line == *", 0 failed,"* ]]; then
         echo "not ok $part: ended with status $status"
         line=${line/, 0 failed,/, 1 failed,}
@@ -70,8 +81,8 @@ run_part() {
 run_kernel() {
     local kernel=$1 part
     if ! boot "$kernel" 2>&1; then
-        echo "not ok the guest: see above, and its console:"
-        vera vm logs "linux-${kernel/./-}" 2>&1 | tail -n 20
+        echo "not ok the guest boots"
+        last_words "$kernel"
         echo "0 passed, 1 failed, 0 skipped" >"$WORLD/counts/$kernel"
         return
     fi

@@ -1,22 +1,20 @@
 #!/bin/bash
 # Packs what the guests get, on the host: ship.sh FOLDER
-#   FOLDER/ship.tar       this tree's programs, tests (their programs compiled here: the
-#                         guest has no compiler) and the Debian package
+#   FOLDER/ship.tar       this tree's programs, tests (with the programs they compile:
+#                         record.sh) and the Debian package
 #   FOLDER/inner.tar.zst  alice's image and kernel, for the guest's own guests
 # Inside tests/world.sh, after tests/e2e/setup.sh.
 set -eu
 cd "$(dirname "$0")/../.."
 out=$1
-. tests/vm/drivers.sh
-
-rm -rf build/vm && mkdir -p build/vm/prebuilt
-compile_drivers build/vm/prebuilt
 rm -f build/banger_*.deb
 make -s deb >/dev/null
 guest=build/jail-guest
 nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" >build/jail-guest.log 2>&1 || { cat build/jail-guest.log; exit 1; }
+rm -rf build/vm
+tests/world.sh tests/vm/record.sh build/vm/prebuilt
 
-paths=(.make policy guest/images tests Makefile build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
+paths=(.make docs policy guest/images tests Makefile build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
 for program in banger bangerd banger-helper banger-jail banger-import banger-agent; do
     paths+=("build/$program")
 done

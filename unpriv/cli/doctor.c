@@ -12,11 +12,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/xattr.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -128,6 +130,22 @@ static void check_privileges(cJSON *checks) {
     add(checks, "account", getuid() ? PASS : WARN, "run banger as a normal account", getuid() ? "not root" : "root");
 }
 
+/* What it says of this account, and where. */
+static void check_policy_line(cJSON *checks) {
+    cJSON *policy = privileges_policy(getuid());
+    int allowed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(policy, "allowed"));
+    char line[128] = "";
+    if (cJSON_HasObjectItem(policy, "line"))
+        (void) snprintf(line, sizeof(line), ", line %d: %.60s%s", (int) output_number(policy, "line"),
+                        output_member(policy, "text"), output_member(policy, "problem"));
+    if (allowed)
+        add(checks, "policy", PASS, "", "%s%s", BANGER_POLICY, line);
+    else
+        add(checks, "policy", FAIL, "see what applies with `banger doctor --privileges`", "%s%s",
+            output_member(policy, "reason"), line);
+    cJSON_Delete(policy);
+}
+
 static void check_policy(cJSON *checks) {
     struct stat st;
     if (stat(BANGER_POLICY, &st) < 0)
@@ -137,7 +155,7 @@ static void check_policy(cJSON *checks) {
             "have the administrator run `chown root: " BANGER_POLICY "; chmod 644 " BANGER_POLICY "`",
             "%s is not root's alone, so it is not believed", BANGER_POLICY);
     else
-        add(checks, "policy", PASS, "", "%s", BANGER_POLICY);
+        check_policy_line(checks);
 }
 
 /* A program in PATH, or /usr/sbin. */
@@ -219,6 +237,26 @@ static void check_disk(cJSON *checks) {
     output_bytes(left, free_text);
     add(checks, "disk", left >= DISK_LEAST ? PASS : WARN, "free at least 4 GiB, or move it with XDG_STATE_HOME",
         "%s free in %s", free_text, paths->state);
+}
+
+/* Whether a file in `folder` can share another's blocks (FICLONE, ioctl_ficlone(2)). */
+static int has_reflinks(const char *folder) {
+    cleanup_fd int from = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    cleanup_fd int to = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return from >= 0 && to >= 0 && write(from, "", 1) == 1 && ioctl(to, FICLONE, from) == 0;
+}
+
+/* How `vm create` makes a root disk here, unless config.toml says otherwise. */
+static void check_root_disks(cJSON *checks) {
+    struct err e = {0};
+    const struct paths *paths = client_paths(&e);
+    if (!paths)
+        return;
+    if (has_reflinks(paths->state))
+        add(checks, "root disks", PASS, "", "reflinks of their image: %s can", paths->state);
+    else
+        add(checks, "root disks", PASS, "",
+            "no reflinks in %s: snapshots where device-mapper works (tried below), else copies", paths->state);
 }
 
 static void check_kvm(cJSON *checks) {
@@ -307,6 +345,7 @@ int command_doctor(const struct invocation *in) {
     check_programs(checks);
     check_subuid(checks);
     check_disk(checks);
+    check_root_disks(checks);
     check_kvm(checks);
     check_config(checks);
     check_daemon(checks);

@@ -117,6 +117,30 @@ static int check_helper(cJSON *checks, uint64_t op) {
     return 1;
 }
 
+static void check_records(cJSON *checks, uint64_t op) {
+    enum wire_records where = WIRE_RECORDS_NONE;
+    struct err e = {0};
+    if (priv_records(op, &where, &e))
+        add_check(checks, "audit", WARN, e.text, "see the checks before");
+    else if (where == WIRE_RECORDS_FILE)
+        add_check(checks, "audit", PASS,
+                  "the helper's records go to this account's file in /var/log/banger and to syslog", "");
+    else
+        add_check(checks, "audit", WARN,
+                  "the helper's records go to syslog alone: /var/log/banger is missing, or its file system or this "
+                  "kernel has no idmapped mounts",
+                  "an administrator runs `make install` again, or keeps syslog's records safe");
+}
+
+static void check_mapper(cJSON *checks, uint64_t op) {
+    uint64_t slots[(SLOT_MAX + 63) / 64];
+    struct err e = {0};
+    if (priv_snap_list(op, slots, &e))
+        add_check(checks, "device-mapper", WARN, e.text, "root disks are reflinks or copies without it");
+    else
+        add_check(checks, "device-mapper", PASS, "root disks can be snapshots of their image", "");
+}
+
 static void check_kvm(cJSON *checks, uint64_t op, int helper_answers) {
     char why[256] = "not tried: banger-helper does not run";
     if (helper_answers && vmm_kvm_works(op, why))
@@ -151,6 +175,10 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     *result = cJSON_CreateObject();
     cJSON *checks = cJSON_AddArrayToObject(*result, "checks");
     const int answers = check_helper(checks, rpc->op);
+    if (answers) {
+        check_records(checks, rpc->op);
+        check_mapper(checks, rpc->op);
+    }
     check_kvm(checks, rpc->op, answers);
     check_landlock(checks);
     check_cgroup(checks);

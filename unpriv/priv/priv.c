@@ -238,6 +238,16 @@ int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *s
     return 0;
 }
 
+int priv_records(uint64_t op, enum wire_records *where, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_LIST, .op_id = op};
+    struct wire_reply reply = {0};
+    int fd;
+    int r = call(&rq, NULL, &reply, &fd, e);
+    fdpass_close(&fd, 1);
+    *where = (enum wire_records) reply.records;
+    return r;
+}
+
 int priv_snap_up(uint64_t op, uint32_t slot, int base, int overlay, struct err *e) {
     struct wire_request rq = {.op = WIRE_SNAP_UP, .op_id = op, .slot = slot};
     struct wire_reply reply = {0};

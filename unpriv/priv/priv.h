@@ -17,6 +17,8 @@ int priv_net_down(uint64_t op, uint32_t slot, struct err *e);
 int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e);
 /* Slots of this account that have something in the kernel. */
 int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e);
+/* Where the helper keeps its records of this account: asked by a NET_LIST, which is one. */
+int priv_records(uint64_t op, enum wire_records *where, struct err *e);
 
 /* `hook` is called with the descriptor of each new connection to the net worker, before
  * the first request; it stays priv's, and its end is the worker's. The hook is called
