@@ -97,7 +97,7 @@ static struct policy_fd make_fd(uid_t uid) {
         .mode = (mode_t) PICK(2, S_IFREG, S_IFDIR, S_IFCHR, S_IFSOCK, S_IFBLK, S_IFIFO),
         .rdev = (dev_t) PICK(2, makedev(10, 200), makedev(10, 232), 0),
         .uid = (uid_t) PICK(4, uid, 0, 1000),
-        .flags = (int) PICK(2, O_RDWR, O_RDONLY, O_WRONLY, O_PATH),
+        .flags = (int) PICK(2, O_RDWR, O_RDONLY, O_WRONLY, O_PATH, O_RDWR | O_APPEND),
         .seals = (int) PICK(1, (uint64_t) -1, 0, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_SEAL),
         .socket_domain = (int) PICK(1, AF_UNIX, AF_INET, (uint64_t) -1),
         .socket_type = (int) PICK(1, SOCK_STREAM, SOCK_DGRAM, (uint64_t) -1),

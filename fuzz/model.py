@@ -82,7 +82,7 @@ def snapshot(p, uid, base, over):
     same = (base.dev, base.ino) == (over.dev, over.ino)
     return first([x for fd, role in ((base, "reg:0"), (over, "reg:2")) for x in (
                   (not fits(fd, role, uid) or fd.uid != uid, 13), (fd.magic not in (0xef53, 0x58465342, 0x01021994), 15))] +
-                 [(same or base.size == 0 or base.size % 512, 13), (base.size > p["disk-max"] << 20, 16),
+                 [(same or base.size == 0 or base.size % 512 or over.flags & 0o2000, 13), (base.size > p["disk-max"] << 20, 16),
                   (over.size < (chunks + chunks // 256 + 3) * 4096 or over.reserved < over.size, 15)])
 
 def spawn(p, uid, r):

@@ -152,7 +152,9 @@ static enum policy_reason decide_snap(const struct policy *policy, const struct 
         if (!keeps_reservations(fds[i].magic))
             return POLICY_OVERLAY;
     }
-    if ((base->dev == overlay->dev && base->ino == overlay->ino) || base->size == 0 || base->size % 512 != 0)
+    /* The kernel would write a loop device's blocks at the end of a file opened for appending. */
+    if ((base->dev == overlay->dev && base->ino == overlay->ino) || base->size == 0 || base->size % 512 != 0 ||
+        (overlay->flags & O_APPEND))
         return POLICY_DESCRIPTOR;
     if (base->size > (uint64_t) policy->disk_max << 20)
         return POLICY_DISK;

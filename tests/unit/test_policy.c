@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,6 +304,112 @@ Test(policy, spawn_descriptors) {
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED, "any file of a tmpfs has seals");
     fds[SPAWN_ROOT].mode = S_IFBLK;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED, "a block device as root disk");
+}
+
+/* --- what else a request carries -------------------------------------------------------- */
+
+Test(policy, ranges_of_a_list) {
+    const struct {
+        struct wire_cidr cidr;
+        enum policy_reason reason;
+    } cases[] = {
+        {{0x08080000, 16, 60}, POLICY_ALLOWED},
+        {{0x08080808, 32, 0}, POLICY_ALLOWED},
+        {{0x08080001, 16, 0}, POLICY_CIDR},
+        {{0x08080000, 33, 0}, POLICY_CIDR},
+        {{0, 0, 0}, POLICY_CIDR},
+        {{0x08080000, 16, 86401}, POLICY_CIDR},
+        {{0x0a000000, 8, 0}, POLICY_CIDR},
+        {{0x0a010000, 16, 0}, POLICY_CIDR},
+        {{0x08000000, 5, 0}, POLICY_CIDR},
+        {{0x7f000001, 32, 0}, POLICY_CIDR},
+        {{0xa9fea9fe, 32, 0}, POLICY_CIDR},
+        {{0xe0000001, 32, 0}, POLICY_CIDR},
+        {{0xc0a80a00, 24, 0}, POLICY_ALLOWED},
+        {{0xc0a80a07, 32, 0}, POLICY_ALLOWED},
+        {{0xc0a80a00, 23, 0}, POLICY_CIDR},
+        {{0xc0a80b00, 24, 0}, POLICY_CIDR},
+    };
+    parse(GOOD "private allow 192.168.10.0/24\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct wire_request list = {.op = WIRE_NET_EGRESS, .kind = WIRE_EGRESS_LIST, .cidr_count = 2};
+        list.cidrs[0] = (struct wire_cidr){0x01010101, 32, 0};
+        list.cidrs[1] = cases[i].cidr;
+        cr_expect_eq((int) decide(1000, 990, list, NULL), (int) cases[i].reason, "case %zu", i);
+    }
+}
+
+Test(policy, snapshots) {
+    const struct wire_request snap = {.op = WIRE_SNAP_UP};
+    const uint64_t size = 1 << 20, need = wire_snap_overlay(size);
+    const struct policy_fd good[SNAP_FDS] = {{.mode = S_IFREG,
+                                              .uid = 1000,
+                                              .flags = O_RDONLY,
+                                              .seals = -1,
+                                              .magic = EXT4_SUPER_MAGIC,
+                                              .size = size,
+                                              .ino = 1},
+                                             {.mode = S_IFREG,
+                                              .uid = 1000,
+                                              .flags = O_RDWR,
+                                              .seals = -1,
+                                              .magic = EXT4_SUPER_MAGIC,
+                                              .size = need,
+                                              .reserved = need,
+                                              .ino = 2}};
+    struct policy_fd fds[SNAP_FDS];
+#define SNAP_IS(change, reason)                                                                                        \
+    do {                                                                                                               \
+        memcpy(fds, good, sizeof(fds));                                                                                \
+        change;                                                                                                        \
+        cr_expect_eq((int) decide(1000, 990, snap, fds), (int) (reason), #change);                                     \
+    } while (0)
+    parse(GOOD "disk-max 1\n");
+    SNAP_IS((void) 0, POLICY_ALLOWED);
+    SNAP_IS(fds[0].flags = O_RDWR, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].flags = O_RDONLY, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].flags = O_RDWR | O_APPEND, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].flags = O_PATH, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].uid = 0, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].uid = 1001, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].mode = S_IFBLK, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].ino = 1, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].size = 0, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].size = size - 1, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].size = size + 512, POLICY_DISK);
+    SNAP_IS(fds[1].size = need - 1, POLICY_OVERLAY);
+    SNAP_IS(fds[1].reserved = need - 512, POLICY_OVERLAY);
+    SNAP_IS(fds[0].magic = NFS_SUPER_MAGIC, POLICY_OVERLAY);
+    SNAP_IS(fds[1].magic = BTRFS_SUPER_MAGIC, POLICY_OVERLAY);
+}
+
+Test(policy, styles_and_cgroups) {
+    const struct policy_fd group = {
+        .mode = S_IFDIR, .uid = 1000, .flags = O_RDONLY, .seals = -1, .magic = CGROUP2_SUPER_MAGIC};
+    struct wire_request spawn = {.op = WIRE_VMM_SPAWN, .memory_mib = 1, .vcpus = 1, .in_cgroup = 1};
+    struct policy_fd fds[SPAWN_ROLES];
+    parse(GOOD "vmm firecracker /bin/fc\ndisk-max 1\n");
+    good_fds(fds);
+    fds[SPAWN_CGROUP] = group;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED);
+    fds[SPAWN_WORK].size = (1 << 20) + 1;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DISK);
+    fds[SPAWN_WORK].size = 1 << 20;
+    fds[SPAWN_CGROUP].uid = 1001;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DESCRIPTOR, "another account's cgroup");
+    fds[SPAWN_CGROUP] = folder;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DESCRIPTOR, "no cgroup");
+    fds[SPAWN_CGROUP] = group;
+    fds[SPAWN_JAIL] = group;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DESCRIPTOR, "a cgroup is no jail folder");
+    spawn.style = SPAWN_BY_NAME;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_NO_VMM, "qemu is not started by name");
+    spawn.kind = 1;
+    good_fds(fds);
+    fds[SPAWN_NAMED_FDS] = group;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED);
+    spawn.style = SPAWN_BY_FD;
+    cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_NO_VMM, "and firecracker not by descriptor");
 }
 
 Test(policy, every_reason_has_a_sentence) {

@@ -60,7 +60,7 @@ static const char *net_step(uint32_t step) {
 
 static const char *snap_step(uint32_t step) {
     static const char *const names[] = {
-        [SNAP_STEP_DRIVER] = "finding device-mapper (are dm_mod, dm_snapshot and loop loaded?)",
+        [SNAP_STEP_DRIVER] = "finding device-mapper (load dm_mod, dm_snapshot and loop, then run `banger daemon stop`)",
         [SNAP_STEP_LOOP] = "attaching base and overlay to loop devices",
         [SNAP_STEP_MAKE] = "making the snapshot (is dm_snapshot loaded?)",
         [SNAP_STEP_OPEN] = "opening the snapshot",
