@@ -108,6 +108,7 @@ banger daemon stop >/dev/null
 
 # A snapshot that cannot have its overlay is refused, and one that has it outlives a full
 # disk: the kernel throws a snapshot away that once could not write.
+room() { as "$account" df --output=avail -B1 "$place" | tail -n 1 | tr -d ' '; }
 fill_up() { as "$account" sh -c 'fallocate -l "$(df --output=avail -B1 "$1" | tail -n 1)" "$1/filler"; cat /dev/zero >>"$1/filler"' sh "$place" 2>/dev/null; }
 sum_of() { in_guest "sha256sum $1" | cut -d' ' -f1; }
 case " $kinds " in
@@ -116,13 +117,14 @@ case " $kinds " in
     here='small ext4'
     banger vm create --name disk --memory 512M --root-disk snapshot >/dev/null 2>&1
     equal "$here: a snapshot" "$(show disk root_kind)" snapshot
-    capture banger vm create --name more --memory 512M --no-start --root-disk snapshot
+    capture banger vm create --quiet --name more --memory 512M --no-start --root-disk snapshot
     contains "$here: no room for another: said" "$status $err" "1 banger: a root disk of the kind \"snapshot\" cannot be had here: not enough disk space"
     equal "$here: no room for another: nothing is left" "$(folders | wc -l)" 1
     banger vm create --name more --memory 512M --no-start >/dev/null 2>&1
     equal "$here: no room for another: left to choose, it is a copy" "$(show more root_kind)" copy
     banger vm delete -f more >/dev/null
     fill_up
+    equal "$here: no byte is free" "$(room)" 0
     before=$(in_guest 'dd if=/dev/urandom of=/var/fill bs=1M count=200 2>/dev/null && sync && echo written')
     equal "$here: the host's disk is full: the guest writes on" "$before" written
     before=$(sum_of /var/fill)
@@ -148,6 +150,7 @@ if file_system ext4 800M; then
     banger vm create --name disk --memory 512M --root-disk copy >/dev/null 2>&1
     equal "$here: nothing to say of a VM that runs" "$(show disk detail)" ""
     fill_up
+    equal "$here: no byte is free" "$(room)" 0
     in_guest 'setsid sh -c "dd if=/dev/zero of=/var/fill bs=1M count=150; sync; echo >/var/written" </dev/null >/dev/null 2>&1 &'
     check "$here: a copy that cannot grow: vm show says why it waits" until_true 40 held
     kill -9 "$(banger daemon status --json | jq -r .pid)"
