@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 here=$PWD
 out=$here/build/coverage
 # Every account writes there, and guests have the same path.
-counters=/var/tmp/banger-coverage
+counters=${COUNTERS:-/var/tmp/banger-coverage}
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(tests/netns/run.sh tests/netns/jail.sh tests/netns/audit.sh tests/attacks/run.sh tests/faults/run.sh)
 [ "$(id -u)" -eq 0 ] || { echo "make coverage runs the helper's suites, which need root" >&2; exit 1; }

@@ -15,14 +15,24 @@ static int others_can_write(const struct stat *st) {
     return st->st_uid != 0 || (st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
+int policy_folders_safe(const char *path) {
+    char folder[POLICY_PATH_SIZE] = "/";
+    struct stat st;
+    for (const char *slash = path; strchr(slash + 1, '/'); slash = strchr(slash + 1, '/')) {
+        memcpy(folder + 1, path + 1, slash > path ? (size_t) (slash - path) - 1 : 0);
+        if (lstat(folder, &st))
+            return errno == ENOENT; /* then nobody but root can make it */
+        if (!S_ISDIR(st.st_mode) || others_can_write(&st))
+            return 0;
+    }
+    return 1;
+}
+
 /* The descriptor of `path`, opened from its folder, which is checked first; or a negative errno. */
 static int open_checked(const char *path) {
-    char folder[POLICY_PATH_SIZE];
+    char folder[POLICY_PATH_SIZE] = {0};
     const char *slash = strrchr(path, '/');
-    if (!slash || slash == path || (size_t) (slash - path) >= sizeof(folder))
-        return -EINVAL;
     memcpy(folder, path, (size_t) (slash - path));
-    folder[slash - path] = '\0';
     int dir = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return -errno;

@@ -1,9 +1,8 @@
 /* The policy: who may ask the helper for what.
  *
  * A pure parser of the policy file (from a buffer) and a pure decision; neither
- * touches the kernel, the heap or the name service. policy_refresh() in load.c is
- * the one function here that opens a file. The helper decides with this; the
- * unprivileged side only explains with it. */
+ * touches the kernel, the heap or the name service. What is in load.c looks at the file
+ * system. The helper decides with this; the unprivileged side only explains with it. */
 #ifndef BANGER_POLICY_POLICY_H
 #define BANGER_POLICY_POLICY_H
 
@@ -144,6 +143,11 @@ struct policy_file {
     int loaded;
     struct policy policy;
 };
+
+/* Whether only root can change the folders on the way to that of `path`, which itself is
+ * checked with each reading. For both: `path` is absolute, without links and shorter than
+ * POLICY_PATH_SIZE, and its folder is not "/". */
+int policy_folders_safe(const char *path);
 
 /* Reads `path` again when it changed since the last call (device, inode, size or
  * ctime, which every change of the file moves). Owner must be root and nobody else able to write, for the file

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -73,10 +74,12 @@ static int account_as_root(void) {
     char *const argv[] = {(char[]){"banger-jail"}, (char[]){"wait"}, NULL};
     siginfo_t state;
     char path[48];
+    const pid_t self = getpid();
     cap_raise(CAP_SYS_ADMIN);
     long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0);
-    if (pid == 0)
-        _exit(syscall(SYS_close_range, 0, ~0u, 0) || execve(BANGER_LIBEXECDIR "/banger-jail", argv, argv + 2));
+    if (pid == 0) /* stopped, it would outlive a helper that is killed */
+        _exit(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != self || syscall(SYS_close_range, 0, ~0u, 0) ||
+              execve(BANGER_LIBEXECDIR "/banger-jail", argv, argv + 2));
     cap_lower();
     die_if(pid < 0 || waitid(P_PID, (id_t) pid, &state, WSTOPPED | WEXITED | WNOWAIT),
            "cannot make a user namespace for its audit file: raise user.max_user_namespaces (sysctl)");

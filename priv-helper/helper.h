@@ -49,6 +49,7 @@ struct helper_job {
     const struct policy *policy;
     struct wire_reply *reply;
     int reply_fd; /* sent along and closed; -1 for none */
+    int own;      /* what the worker asks of itself: nobody sees the reply */
 };
 typedef int helper_answer(struct helper_job *job);
 

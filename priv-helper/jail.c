@@ -237,7 +237,7 @@ static void set_limits(const struct spawn *s) {
     limit(s, RLIMIT_CORE, 0);
     limit(s, RLIMIT_MEMLOCK, 0);
     limit(s, RLIMIT_STACK, 8 * MIB);
-    limit(s, RLIMIT_AS, (s->request->memory_mib + HEADROOM_MIB + VCPU_MIB * vcpus) * MIB);
+    limit(s, RLIMIT_AS, ((uint64_t) s->request->memory_mib + HEADROOM_MIB + VCPU_MIB * vcpus) * MIB);
     limit(s, RLIMIT_FSIZE, 4 * MIB * MIB); /* 4 TiB: more than any disk of a sandbox */
 }
 

@@ -209,7 +209,12 @@ int link_attach(const char *tap, int bridge) {
     return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
+/* By then the number may be another interface's: what is not banger's stays. */
 int link_delete(int index) {
+    struct found f;
+    int r = look(NULL, index, &f);
+    if (r || (f.group != NET_GROUP_PORT && f.group != NET_GROUP_BRIDGE))
+        return r ? r : -ENODEV;
     (void) add_link(RTM_DELLINK, 0, 0, NULL, index);
     return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }

@@ -113,6 +113,12 @@ static void soft_limit(int what, rlim_t want, rlim_t least) {
            "a resource limit (ulimit -n, ulimit -v) is too low for it");
 }
 
+static void check_policy(void) {
+    die_if(!policy_folders_safe(BANGER_POLICY),
+           "a folder on the way to " BANGER_POLICY " can be changed by others than root: `chown root` and `chmod "
+           "go-w` / and each folder below it");
+}
+
 /* Everything else an exec inherits. Only soft limits: the VMM needs more than these. */
 static void reset_process(void) {
     static const struct rlimit none = {0, 0};
@@ -183,6 +189,7 @@ int main(int argc, char **argv) {
     check_descriptors();
     check_identity();
     check_capabilities();
+    check_policy();
     reset_process();
 
     int records[WIRE_WORKERS];

@@ -223,7 +223,7 @@ static int answer_egress(struct helper_job *job) {
 
 /* Where somebody flushed the rules of the host, guests would be unbounded: the tables
  * are made again, with this account's live taps in them, also where another account's
- * helper made them again before. */
+ * helper made them again before; without a known subnet only so that nothing passes. */
 static int answer_list(struct helper_job *job) {
     struct net_slots taps = {.uid = account.uid}, known = taps;
     job->reply->step = NET_STEP_LIST;
@@ -233,7 +233,7 @@ static int answer_list(struct helper_job *job) {
     if (made || removed)
         remove_taps(); /* or they were live ones */
     int r = link_list(&taps);
-    for (uint32_t slot = 0; (made || removed) && !r && slot < SLOT_MAX; slot++) {
+    for (uint32_t slot = 0; (made || removed) && account.subnet && !r && slot < SLOT_MAX; slot++) {
         if (taps.has[slot])
             r = rules(WIRE_NET_UP, slot);
     }
@@ -252,7 +252,9 @@ int net_answer(struct helper_job *job) {
                                              [WIRE_NET_LIST] = answer_list};
     if (account.subnet == 0) /* what an earlier helper left is looked for once */
         later = io_now_ms() + LATER_MS;
-    account = (struct net_account){.uid = helper_who.uid, .subnet = policy_subnet(job->policy, helper_who.uid)};
+    account.uid = helper_who.uid;
+    if (!job->own)
+        account.subnet = policy_subnet(job->policy, helper_who.uid);
     job->reply->subnet = account.subnet;
     return answers[job->request->op](job);
 }

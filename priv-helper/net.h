@@ -14,7 +14,7 @@
 
 struct net_account {
     uint32_t uid;
-    uint32_t subnet; /* host byte order, as the last request's policy had it */
+    uint32_t subnet; /* host byte order, as the caller's last request's policy had it; 0: there was none */
 };
 
 /* The slots of an account. */

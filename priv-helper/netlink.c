@@ -149,16 +149,18 @@ int netlink_parse(const void *bytes, size_t size, struct netlink_exchange *x) {
     return 0;
 }
 
-static const struct nlattr *find(const char *at, size_t size, uint16_t type, size_t least) {
-    const struct nlattr *a = (const void *) at;
-    while (mnl_attr_ok(a, (int) size)) {
-        size_t step = NLMSG_ALIGN((size_t) a->nla_len);
-        if (mnl_attr_get_type(a) == type)
-            return mnl_attr_get_payload_len(a) >= least ? a : NULL;
-        size -= step < size ? step : size;
-        a = (const void *) (at += step);
-    }
-    return NULL;
+/* The first attribute of `size` bytes, or the one after `at`; NULL where there is none. */
+static const struct nlattr *next(const char *bytes, size_t size, const struct nlattr *at) {
+    size_t done = at ? (size_t) ((const char *) at - bytes) + NLMSG_ALIGN((size_t) at->nla_len) : 0;
+    const struct nlattr *a = (const void *) (bytes + (done < size ? done : 0));
+    return done < size && mnl_attr_ok(a, (int) (size - done)) ? a : NULL;
+}
+
+static const struct nlattr *find(const char *bytes, size_t size, uint16_t type, size_t least) {
+    const struct nlattr *a = next(bytes, size, NULL);
+    while (a && mnl_attr_get_type(a) != type)
+        a = next(bytes, size, a);
+    return a && mnl_attr_get_payload_len(a) >= least ? a : NULL;
 }
 
 const struct nlattr *netlink_find(const struct nlmsghdr *h, size_t header, uint16_t type, size_t least) {
@@ -168,4 +170,8 @@ const struct nlattr *netlink_find(const struct nlmsghdr *h, size_t header, uint1
 
 const struct nlattr *netlink_within(const struct nlattr *nest, uint16_t type, size_t least) {
     return nest ? find(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), type, least) : NULL;
+}
+
+const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *at) {
+    return next(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), at);
 }

@@ -2,6 +2,7 @@
 #include "nft.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -118,14 +119,32 @@ static int has_element(enum set set, const void *key) {
     return is_there();
 }
 
+/* An element as it is listed. */
+struct element {
+    const void *key, *end; /* in the set's form; NULL where there is none */
+    uint16_t size, end_size;
+    uint64_t expires; /* milliseconds; 0: never */
+};
 /* Gets each element; negative: no kernel writes that. */
-typedef int each_element(struct nftnl_set_elem *element, void *arg);
+typedef int each_element(const struct element *element, void *arg);
 static each_element *dump_each;
 
+static const void *data_of(const struct nlattr *element, uint16_t type, uint16_t *size) {
+    const struct nlattr *value = netlink_within(netlink_within(element, type, 0), NFTA_DATA_VALUE, 1);
+    *size = value ? mnl_attr_get_payload_len(value) : 0;
+    return value ? mnl_attr_get_payload(value) : NULL;
+}
+
 static int on_elements(const struct nlmsghdr *h, void *arg) {
-    struct nftnl_set *s = nft_allocated(nftnl_set_alloc());
-    int r = nftnl_set_elems_nlmsg_parse(h, s) < 0 || nftnl_set_elem_foreach(s, dump_each, arg) < 0;
-    nftnl_set_free(s);
+    const struct nlattr *list = netlink_find(h, sizeof(struct nfgenmsg), NFTA_SET_ELEM_LIST_ELEMENTS, 0);
+    int r = 0;
+    for (const struct nlattr *at = list ? netlink_next(list, NULL) : NULL; at; at = netlink_next(list, at)) {
+        const struct nlattr *expires = netlink_within(at, NFTA_SET_ELEM_EXPIRATION, sizeof(uint64_t));
+        struct element e = {.expires = expires ? be64toh(mnl_attr_get_u64(expires)) | 1 : 0};
+        e.key = data_of(at, NFTA_SET_ELEM_KEY, &e.size);
+        e.end = data_of(at, NFTA_SET_ELEM_KEY_END, &e.end_size);
+        r |= dump_each(&e, arg) < 0;
+    }
     return r;
 }
 
@@ -137,12 +156,10 @@ static int dump_set(enum set set, each_element *each, void *arg) {
     return netlink_talk(NETLINK_RULES, on_elements, arg);
 }
 
-static int on_guest(struct nftnl_set_elem *element, void *slots) {
-    uint32_t size = 0;
-    const void *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
-    if (!key || size != sizeof(struct guest_key))
+static int on_guest(const struct element *element, void *slots) {
+    if (element->size != sizeof(struct guest_key))
         return -1;
-    net_add_tap(slots, key); /* it begins with the port */
+    net_add_tap(slots, element->key); /* it begins with the port */
     return 0;
 }
 
@@ -233,18 +250,13 @@ static void put_list(uint16_t type, const struct list *list) {
         nftnl_set_free(s);
 }
 
-static int on_listed(struct nftnl_set_elem *element, void *arg) {
+static int on_listed(const struct element *element, void *arg) {
+    const struct listed_key *key = element->key, *end = element->end;
     struct list *list = arg;
-    uint32_t size = 0, end_size = 0;
-    const struct listed_key *key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
-    const struct listed_key *end = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY_END, &end_size);
-    int expires = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION);
-    if (!key || !end || size != sizeof(*key) || end_size != sizeof(*end))
+    if (element->size != sizeof(*key) || element->end_size != sizeof(*end))
         return -1;
     if (key->guest == list->guest && list->count < LIST_MAX)
-        list->ranges[list->count++] =
-            (struct range){ntohl(key->to), ntohl(end->to),
-                           expires ? nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION) | 1 : 0};
+        list->ranges[list->count++] = (struct range){ntohl(key->to), ntohl(end->to), element->expires};
     return 0;
 }
 

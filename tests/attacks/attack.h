@@ -24,8 +24,8 @@ struct attack {
 };
 /* Each ends with a row of NULL. */
 extern const struct attack argv_attacks[], start_attacks[], process_attacks[], wire_attacks[], control_attacks[],
-    policy_attacks[], words_attacks[], rights_attacks[], descriptor_attacks[], peer_attacks[], filter_attacks[],
-    world_attacks[], netlink_attacks[], race_attacks[], name_attacks[], guest_attacks[], jail_attacks[];
+    policy_attacks[], words_attacks[], rights_attacks[], peer_attacks[], filter_attacks[], race_attacks[],
+    name_attacks[], guest_attacks[], jail_attacks[];
 
 /* --- results: the attack fails when one expectation does ------------------------- */
 void expect(int good, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,9 +20,8 @@
 int attack_failures(void);
 
 static const struct attack *const tables[] = {
-    argv_attacks,    start_attacks,  process_attacks, wire_attacks,   control_attacks,    policy_attacks,
-    words_attacks,   rights_attacks, peer_attacks,    filter_attacks, descriptor_attacks, world_attacks,
-    netlink_attacks, race_attacks,   name_attacks,    guest_attacks,  jail_attacks};
+    argv_attacks,   start_attacks, process_attacks, wire_attacks, control_attacks, policy_attacks, words_attacks,
+    rights_attacks, peer_attacks,  filter_attacks,  race_attacks, name_attacks,    guest_attacks,  jail_attacks};
 static int passed, failed, skipped;
 
 static int is_ours(const char *name) {

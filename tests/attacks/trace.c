@@ -40,7 +40,9 @@ static int step(struct stop *stop) {
     for (int status, signal = 0;; signal = WSTOPSIG(status)) {
         if (signal == SIGTRAP)
             signal = 0;
-        if (ptrace(PTRACE_SYSCALL, stop->pid, 0, signal) || waitpid(stop->pid, &status, __WALL) != stop->pid)
+        /* Where it was killed meanwhile the first fails, and the second still has to be done. */
+        (void) ptrace(PTRACE_SYSCALL, stop->pid, 0, signal);
+        if (waitpid(stop->pid, &status, __WALL) != stop->pid)
             return 0;
         if (WIFEXITED(status) || WIFSIGNALED(status))
             return status;

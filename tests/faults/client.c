@@ -394,8 +394,7 @@ static int works(struct helper *h) {
     return helper_ask(h, &down, NULL, &reply, NULL) == WIRE_DONE;
 }
 
-/* A name of ours among the interfaces, or NULL. */
-static const char *interface_left(void) {
+const char *interface_left(void) {
     static char name[IF_NAMESIZE];
     struct if_nameindex *all = if_nameindex();
     const char *found = NULL;

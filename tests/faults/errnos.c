@@ -121,6 +121,16 @@ const int *errnos_of(int number) {
     return other;
 }
 
+int is_told_apart(int error) {
+    static const int some[] = {EINTR,  EAGAIN, ENOENT, EEXIST, EBUSY,        EINVAL,
+                               ENOSYS, ENODEV, ENXIO,  EPERM,  EAFNOSUPPORT, EWOULDBLOCK};
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+        if (some[i] == error)
+            return 1;
+    }
+    return 0;
+}
+
 const char *call_name(int number) {
     static char text[24];
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {

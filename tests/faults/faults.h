@@ -6,6 +6,7 @@
 #include "../../common/wire.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define FAULTS_HELPER "/usr/local/libexec/banger/banger-helper"
@@ -48,6 +49,8 @@ struct operation {
 extern const struct operation operations[];
 extern const size_t operation_count;
 
+/* A name of ours among the interfaces, or NULL. */
+const char *interface_left(void);
 /* By a new helper, what an engine does after a crash: all that is listed is taken down;
  * then a slot is brought up and down. 0, or a sentence of what is left or does not work. */
 int mend(char why[200]);
@@ -57,15 +60,35 @@ int mend(char why[200]);
 enum role { PARENT, NET, DISK, VMM, CHILD, ROLES };
 #define CALLS_MAX 4000
 
-/* Which call of which process; `error` 0: the process is killed before it makes it. */
+/* What becomes of a call: it is not made and gives an error or 0; or the first message of a
+ * netlink socket's answer is changed; or the process is killed before it. */
+enum result {
+    KILLED,
+    ERROR,
+    ZERO,
+    ANSWER_SHORT,    /* a message shorter than its header */
+    ANSWER_LONG,     /* longer than what was received */
+    ANSWER_NOOP,     /* of a type that no answer has */
+    ANSWER_ERROR,    /* an error: the fault's */
+    ANSWER_POSITIVE, /* an error that is none */
+    ANSWER_CUT,      /* an error without a number */
+    ANSWER_CHANGED,  /* what is listed changed meanwhile */
+    ANSWER_BARE,     /* a message without a body */
+    ANSWER_HUGE,     /* more than the buffer holds */
+    RESULTS
+};
+/* Which call of which process. */
 struct fault {
     enum role role;
     int index;
-    int error;
+    enum result result;
+    int error; /* ERROR, ANSWER_ERROR */
 };
-/* The system calls each process made in a run without a fault. */
+/* The system calls each process made in a run without a fault, and from where: a number
+ * that the same call made by the same functions of the helper has again. */
 struct calls {
     int numbers[ROLES][CALLS_MAX];
+    uint64_t sites[ROLES][CALLS_MAX];
     int count[ROLES];
 };
 enum outcome { FINE, BAD, NOT_REACHED };
@@ -76,6 +99,8 @@ enum outcome trace_run(const struct operation *op, const struct fault *fault, st
 
 /* The errnos that the call's manual page has, ended by 0; NULL: it cannot fail. */
 const int *errnos_of(int number);
+/* Whether some code of the helper may tell this errno from others. */
+int is_told_apart(int error);
 const char *call_name(int number);
 
 #endif

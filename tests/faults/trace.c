@@ -4,6 +4,7 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +26,7 @@
 static struct tracee {
     pid_t pid;
     enum role role;
-    int failing; /* the call under way is made to fail with this */
+    const struct fault *fault; /* of the call under way */
     struct user_regs_struct before;
 } tracees[TRACEES_MAX];
 
@@ -33,8 +35,8 @@ static struct run {
     const struct fault *fault;
     struct calls *calls;
     pid_t helper, client;
-    int workers; /* forked so far, of a helper traced from its exec */
-    int execs;
+    int workers;             /* forked so far, of a helper traced from its exec */
+    uint64_t text, text_end; /* where the helper's own code is; 0: not known yet */
     int reached;
     int made[ROLES];
     int client_status; /* -1: still runs */
@@ -78,22 +80,110 @@ static int tracing(void) {
 
 /* A call that every filter allows and that does nothing takes its place: seccomp would
  * kill for a number of -1. */
-static void fail(struct tracee *t, int error) {
+static void begin_fault(struct tracee *t, const struct fault *fault) {
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, t->pid, NULL, &regs))
         return;
     t->before = regs;
-    t->failing = error;
+    t->fault = fault;
+    if (fault->result > ZERO)
+        return;
     regs.orig_rax = SYS_close;
     regs.rdi = (unsigned long long) -1;
     (void) ptrace(PTRACE_SETREGS, t->pid, NULL, &regs);
 }
 
-static void failed(struct tracee *t) {
+static void write_at(const struct tracee *t, uint64_t at, void *bytes, size_t size) {
+    struct iovec from = {bytes, size}, to = {(void *) at, size};
+    (void) process_vm_writev(t->pid, &from, 1, &to, 1, 0);
+}
+
+/* Where the answer is one of netlink's: the kernel's messages are never shorter than this. */
+static void change_answer(const struct tracee *t, uint64_t buffer, uint64_t received) {
+    struct {
+        struct nlmsghdr h;
+        int error;
+    } m;
+    struct iovec to = {&m, sizeof(m)}, from = {(void *) buffer, sizeof(m)};
+    if (received < sizeof(m) || received > 65536 || process_vm_readv(t->pid, &to, 1, &from, 1, 0) != sizeof(m))
+        return;
+    switch ((int) t->fault->result) {
+    case ANSWER_SHORT:
+        m.h.nlmsg_len = sizeof(m.h) - 1;
+        break;
+    case ANSWER_LONG:
+        m.h.nlmsg_len = (uint32_t) received + 1;
+        break;
+    case ANSWER_NOOP:
+        m.h.nlmsg_type = NLMSG_NOOP;
+        break;
+    case ANSWER_CHANGED:
+        m.h.nlmsg_flags |= NLM_F_DUMP_INTR;
+        break;
+    case ANSWER_CUT:
+        m.h.nlmsg_type = NLMSG_ERROR;
+        m.h.nlmsg_len = sizeof(m.h);
+        break;
+    case ANSWER_BARE:
+        m.h.nlmsg_len = sizeof(m.h);
+        break;
+    default:
+        m.h.nlmsg_type = NLMSG_ERROR;
+        m.error = t->fault->result == ANSWER_POSITIVE ? 1 : -t->fault->error;
+    }
+    write_at(t, buffer, &m, sizeof(m));
+}
+
+static void end_fault(struct tracee *t) {
     struct user_regs_struct regs = t->before;
-    regs.rax = (unsigned long long) -(long long) t->failing;
-    t->failing = 0;
+    const struct fault *fault = t->fault;
+    if (fault->result > ZERO && ptrace(PTRACE_GETREGS, t->pid, NULL, &regs))
+        return;
+    if (fault->result == ERROR)
+        regs.rax = (unsigned long long) -(long long) fault->error;
+    else if (fault->result == ZERO)
+        regs.rax = 0;
+    else if (fault->result == ANSWER_HUGE)
+        regs.rax = 1 << 20;
+    else
+        change_answer(t, t->before.rsi, regs.rax);
+    t->fault = NULL;
     (void) ptrace(PTRACE_SETREGS, t->pid, NULL, &regs);
+}
+
+/* The helper's code in a process of it, all of which have it at the same place. */
+static void find_text(pid_t pid) {
+    char path[64], line[400];
+    (void) snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (strstr(line, " r-xp ") && strstr(line, "/banger-helper"))
+            (void) sscanf(line, "%lx-%lx", &run.text, &run.text_end);
+    }
+    if (f)
+        (void) fclose(f);
+}
+
+#define STACK_WORDS 512
+#define CALLERS     5
+/* Of the return addresses on the stack, the newest that are the helper's own. */
+static uint64_t site(const struct tracee *t, int number) {
+    static uint64_t stack[STACK_WORDS];
+    struct user_regs_struct regs;
+    uint64_t hash = (uint64_t) number;
+    if (!run.text)
+        find_text(t->pid);
+    if (!run.text || ptrace(PTRACE_GETREGS, t->pid, NULL, &regs))
+        return hash;
+    struct iovec to = {stack, sizeof(stack)}, from = {(void *) regs.rsp, sizeof(stack)};
+    ssize_t n = process_vm_readv(t->pid, &to, 1, &from, 1, 0);
+    for (int i = 0, found = 0; i < n / (ssize_t) sizeof(stack[0]) && found < CALLERS; i++) {
+        if (stack[i] < run.text || stack[i] >= run.text_end)
+            continue;
+        hash = (hash ^ (stack[i] - run.text)) * 0x100000001b3;
+        found++;
+    }
+    return hash;
 }
 
 /* 1 where the process is let go with its end. */
@@ -103,16 +193,16 @@ static int enter(struct tracee *t, int number) {
     int index = run.made[t->role]++;
     if (run.calls && index < CALLS_MAX) {
         run.calls->numbers[t->role][index] = number;
+        run.calls->sites[t->role][index] = site(t, number);
         run.calls->count[t->role] = index + 1;
     }
     if (!run.fault || run.fault->role != t->role || run.fault->index != index)
         return 0;
     run.reached = 1;
-    if (run.fault->error)
-        fail(t, run.fault->error);
-    else
-        (void) kill(t->pid, SIGKILL);
-    return !run.fault->error;
+    if (run.fault->result == KILLED)
+        return kill(t->pid, SIGKILL) == 0;
+    begin_fault(t, run.fault);
+    return 0;
 }
 
 static void at_call(struct tracee *t) {
@@ -120,8 +210,8 @@ static void at_call(struct tracee *t) {
     long n = ptrace(PTRACE_GET_SYSCALL_INFO, t->pid, sizeof(info), &info);
     if (n > 0 && info.op == PTRACE_SYSCALL_INFO_ENTRY && enter(t, (int) info.entry.nr))
         return;
-    if (n > 0 && info.op == PTRACE_SYSCALL_INFO_EXIT && t->failing)
-        failed(t);
+    if (n > 0 && info.op == PTRACE_SYSCALL_INFO_EXIT && t->fault)
+        end_fault(t);
     (void) ptrace(PTRACE_SYSCALL, t->pid, NULL, NULL);
 }
 

@@ -104,6 +104,21 @@ equal "both: the other too" "$(cat "$WORLD/one")" "$good"
 contains "both: one chain" "$(banger audit verify --user $alice --syslog /dev/null)" ": good"
 check "both: of every record" test "$(wc -l <"$live")" -ge 2008
 
+# --- what a worker does of itself ---
+printf 'deny uid %s\n' $alice >>/etc/banger/policy.conf
+nft flush ruleset
+until_true 5 sh -c "tail -n 1 $live | grep -q 0000000000000000"
+equal "own: rules are made again for who is denied meanwhile, and recorded" \
+    "$(tail -n 1 "$live" | jq -c '[.op_id,.operation,.verdict]')" '["0000000000000000","net_list","allowed"]'
+sed -i '$d' /etc/banger/policy.conf
+chmod g+w /etc
+contains "folder: one on the way that others can change, refused" "$(ask $alice 1)" \
+    "a folder on the way to /etc/banger/policy.conf can be changed by others than root"
+chmod g-w /etc
+mkdir "$WORLD/etc" && mount --bind "$WORLD/etc" /etc/banger
+equal "folder: control: where they cannot, it is another reason" "$(ask $alice 1)" "verdict 1 reason 1 records 1"
+umount /etc/banger
+
 # --- tampering ---
 ask $alice 5 >/dev/null
 sleep 0.5

@@ -1,6 +1,6 @@
 /* Requests to the installed helper from a plain account: usage audit_main UID COUNT [hold].
  * Prints the last answer as "verdict V reason R records W helper PID"; with `hold` one more
- * request and line for each line of stdin. */
+ * request and line for each line of stdin. A helper that ended: "lost WHY: ITS STDERR". */
 #include "lab.h"
 
 #include <stdio.h>
@@ -12,10 +12,13 @@ static void ask(struct lab_helper *h, int count) {
     int r = 0;
     for (int i = 0; i < count && r == 0; i++)
         r = lab_call(h, WIRE_NET_LIST, 0, 0, &reply, NULL);
-    if (r)
-        printf("lost %s\n", strerror(-r));
-    else
+    if (r) {
+        char said[512];
+        lab_errors(h, said, sizeof(said));
+        printf("lost %s: %s\n", strerror(-r), said);
+    } else {
         printf("verdict %u reason %u records %u helper %d\n", reply.verdict, reply.reason, reply.records, h->pid);
+    }
     (void) fflush(stdout);
 }
 

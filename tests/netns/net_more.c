@@ -145,13 +145,15 @@ void test_lists(void) {
 
 /* --- rules that somebody removed -------------------------------------------------------- */
 
-/* Nothing is asked of the helpers: whether all three taps have rules again in time. */
-static long long mended(void) {
+/* Nothing is asked of the helpers: whether all three taps have rules again in time, and with
+ * `nat` the first its egress. */
+static long long mended(int nat) {
     long long start = io_now_ms();
     do {
         if (lab_try("nft list set bridge banger guests 2>/dev/null | tr -d '\\n' | grep bt0000ee48000 | grep "
                     "bt0000ee48001 | "
-                    "grep -q bt0000ee49000 && nft list set inet banger nat | grep -q 172.16.0.2"))
+                    "grep -q bt0000ee49000 && { test %d = 0 || nft list set inet banger nat | grep -q 172.16.0.2; }",
+                    nat))
             return io_now_ms() - start;
         (void) poll(NULL, 0, 20);
     } while (io_now_ms() - start < MEND_MS);
@@ -162,7 +164,7 @@ static void test_mend(const char *how, struct lab_helper *h, struct guest *a, st
     check(ask_list(h, 1, WIRE_EGRESS_LIST, WORLD + 1, 32, 0) == 0 && pings(b, WORLD + 1),
           "mend: control: a list counts");
     lab_sh("%s", how);
-    long long ms = mended();
+    long long ms = mended(1);
     check(ms >= 0, "mend: after '%s' (%lld ms), no request", how, ms);
     check(pings(a, WORLD) && !pings(other, WORLD), "mend: nat is back, for whom it was");
     check(!pings(b, WORLD), "mend: who had a list gets no more than it");
@@ -195,7 +197,32 @@ static void test_storm(struct lab_helper *h) {
     check(answered && worst < 1000, "mend: requests are answered while rules go again and again (%lld ms at most)",
           worst);
     waitpid(pid, NULL, 0);
-    check(mended() >= 0, "mend: and all is well afterwards");
+    check(mended(1) >= 0, "mend: and all is well afterwards");
+}
+
+/* Who is denied meanwhile, or whose policy is broken, keeps running guests: they stay bounded. */
+static void test_mend_denied(struct lab_helper *h, struct guest *a, struct guest *b) {
+    static const struct {
+        const char *policy;
+        int answer;
+    } meanwhile[] = {{"deny uid 61000\n" POLICY, DENIED(POLICY_DENIED)},
+                     {"allow gid 61999\nslots 4\n", DENIED(POLICY_NO_SUBNET)},
+                     {"nonsense\n", DENIED(POLICY_BAD_LINE)},
+                     {"", DENIED(POLICY_NOT_LISTED)}};
+    struct frame good = frame_icmp(b->mac, a->mac, a->address, b->address);
+    struct frame spoofed = frame_icmp(b->mac, a->mac, a->address + 9, b->address);
+    for (size_t i = 0; i < sizeof(meanwhile) / sizeof(meanwhile[0]); i++) {
+        lab_policy(meanwhile[i].policy);
+        lab_sh("nft flush ruleset");
+        check(mended(0) >= 0, "mend denied %zu: the rules are back", i);
+        check(!pings(a, WORLD), "mend denied %zu: but no nat", i);
+        guest_send(a, &spoofed);
+        check(!guest_gets(b, &spoofed), "mend denied %zu: a foreign address is dropped", i);
+        guest_send(a, &good);
+        check(guest_gets(b, &good), "mend denied %zu: control: the own one is not", i);
+        check(ask(h, WIRE_NET_LIST, 0, 0) == meanwhile[i].answer, "mend denied %zu: what it asks itself is denied", i);
+    }
+    lab_policy(POLICY);
 }
 
 void test_mending(void) {
@@ -206,6 +233,7 @@ void test_mending(void) {
     test_mend("nft delete table bridge banger", &h, &a, &b, &other);
     test_mend("nft delete table inet banger", &h, &a, &b, &other);
     test_storm(&h);
+    test_mend_denied(&h, &a, &b);
     check(slots(&h) == 3 && slots(&bobs) == 1, "mend: each account has its slots");
     (void) ask(&h, WIRE_NET_DOWN, 0, 0);
     (void) ask(&h, WIRE_NET_DOWN, 1, 0);

@@ -1,0 +1,104 @@
+/* Lines 12 and 14: what a guest says it is, by frames on its tap. */
+#include "attack.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct lab_helper h, bobs;
+static struct guest a, b, other;
+static void begin(void) {
+    h = start(ALICE);
+    bobs = start(BOB);
+    a = lab_up(&h, ALICE, 0);
+    b = lab_up(&h, ALICE, 1);
+    other = lab_up(&bobs, BOB, 0);
+    struct frame good = frame_icmp(b.mac, a.mac, a.address, b.address);
+    if (!guest_resolve(&a) || !guest_resolve(&b) || !guest_resolve(&other))
+        give_up("control: a guest has no gateway");
+    guest_send(&a, &good);
+    if (!guest_gets(&b, &good))
+        give_up("control: a good frame does not arrive");
+}
+static void end(void) {
+    (void) ask_net(&h, WIRE_NET_DOWN, 0, 0);
+    (void) ask_net(&h, WIRE_NET_DOWN, 1, 0);
+    (void) ask_net(&bobs, WIRE_NET_DOWN, 0, 0);
+    close(a.fd), close(b.fd), close(other.fd);
+    lab_end(&h);
+    lab_end(&bobs);
+}
+static void dropped(struct frame f, const char *what) {
+    guest_send(&a, &f);
+    expect(!guest_gets(&b, &f), "%s arrives", what);
+}
+static const uint8_t foreign[6] = {2, 9, 9, 9, 9, 9};
+
+static void macs(void) {
+    begin();
+    dropped(frame_icmp(b.mac, foreign, a.address, b.address), "a foreign MAC");
+    dropped(frame_icmp(b.mac, b.mac, a.address, b.address), "the neighbour's MAC");
+    dropped(frame_icmp(b.mac, a.gateway_mac, a.address, b.address), "the gateway's MAC");
+    end();
+}
+static void addresses(void) {
+    begin();
+    dropped(frame_icmp(b.mac, a.mac, b.address, b.address), "the neighbour's address");
+    dropped(frame_icmp(b.mac, a.mac, a.gateway, b.address), "the gateway's address");
+    dropped(frame_icmp(b.mac, a.mac, 0, b.address), "no address");
+    dropped(frame_icmp(b.mac, a.mac, other.address, b.address), "another account's address");
+    dropped(frame_icmp(b.mac, a.mac, 0x7f000001, b.address), "a loopback address");
+    end();
+}
+static void arp(void) {
+    begin();
+    dropped(frame_arp(a.mac, a.mac, a.gateway, a.gateway), "ARP for the gateway");
+    dropped(frame_arp(a.mac, a.mac, b.address, b.address), "ARP for the neighbour");
+    dropped(frame_arp(a.mac, foreign, a.address, b.address), "ARP with another MAC inside");
+    dropped(frame_arp(foreign, a.mac, a.address, b.address), "ARP with another MAC outside");
+    end();
+}
+static void protocols(void) {
+    static const uint8_t ipv6[40] = {0x60, 0, 0, 0, 0, 0, 59, 64};
+    static const uint8_t all[6] = {0x33, 0x33, 0, 0, 0, 1}, bpdu[6] = {1, 0x80, 0xc2, 0, 0, 0};
+    begin();
+    struct frame good = frame_icmp(b.mac, a.mac, a.address, b.address), tagged = frame_vlan(&good);
+    dropped(tagged, "a VLAN tag");
+    tagged.bytes[12] = 0x88, tagged.bytes[13] = 0xa8;
+    dropped(tagged, "an 802.1ad tag");
+    dropped(frame_ether(b.mac, a.mac, 0x86dd, ipv6, sizeof(ipv6)), "IPv6");
+    dropped(frame_ether(all, a.mac, 0x86dd, ipv6, sizeof(ipv6)), "IPv6 to all nodes");
+    dropped(frame_ether(bpdu, a.mac, 0x0026, ipv6, sizeof(ipv6)), "a spanning tree's frame");
+    dropped(frame_ether(NULL, a.mac, 0x88cc, ipv6, sizeof(ipv6)), "LLDP");
+    dropped(frame_ether(NULL, a.mac, 0x8863, ipv6, sizeof(ipv6)), "PPPoE");
+    end();
+}
+static void accounts(void) {
+    begin();
+    struct frame direct = frame_icmp(other.mac, a.mac, a.address, other.address);
+    struct frame routed = frame_icmp(a.gateway_mac, a.mac, a.address, other.address);
+    guest_send(&a, &direct);
+    expect(!guest_gets(&other, &direct), "a frame passes between accounts");
+    guest_send(&a, &routed);
+    expect(!guest_pinged(&a, other.address), "a packet is routed between accounts");
+    struct frame ping = frame_icmp(a.gateway_mac, a.mac, a.address, a.gateway);
+    guest_send(&a, &ping);
+    expect(!guest_pinged(&a, a.gateway), "the host answers a guest");
+    end();
+}
+/* What was taken down says nothing more, though its tap is still open. */
+static void down(void) {
+    begin();
+    (void) ask_net(&h, WIRE_NET_DOWN, 0, 0);
+    dropped(frame_icmp(b.mac, a.mac, a.address, b.address), "a frame of a slot that was taken down");
+    end();
+}
+
+const struct attack guest_attacks[] = {
+    {"12.7 a guest with another's MAC", macs},
+    {"12.8 a guest with another's address", addresses},
+    {"12.9 a guest with another's ARP", arp},
+    {"12.10 a guest that speaks IPv6, VLAN tags, spanning tree, LLDP, PPPoE", protocols},
+    {"12.11 a guest reaches another account's guest, or the host", accounts},
+    {"14.2 a guest whose slot was taken down goes on", down},
+    {NULL, NULL}};
