@@ -21,6 +21,13 @@ static unsigned utf8_length(const unsigned char *s) {
     return need;
 }
 
+/* What turns the direction of text, breaks lines or has no width (U+200B to 200F, 2028 to
+ * 202E, 2066 to 2069), so that a terminal shows something else than is there. */
+static int misleads(const unsigned char *s) {
+    return s[0] == 0xe2 && ((s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+                            (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+}
+
 void text_sanitize(char *text) {
     unsigned char *s = (unsigned char *) text;
     while (*s) {
@@ -30,6 +37,9 @@ void text_sanitize(char *text) {
         } else if (length == 2 && s[0] == 0xc2 && s[1] < 0xa0) {
             s[0] = s[1] = '?';
             s += 2;
+        } else if (length == 3 && misleads(s)) {
+            s[0] = s[1] = s[2] = '?';
+            s += 3;
         } else {
             s += length;
         }

@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define END_MS 8000
+/* Mutants are waited for less: what does not end soon does not end. */
+#define END_MS (getenv("ATTACK_HASTE") ? 1000 : 8000)
 
 static int failures;
 

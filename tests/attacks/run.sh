@@ -9,19 +9,20 @@ here=tests/attacks
 build=${WORLD:-$(mktemp -d)}
 [ -n "${WORLD:-}" ] || trap 'rm -rf "$build"' EXIT
 
-# The shell's own attacks: each is a function of install.sh, named in its list.
-. $here/install.sh
+. $here/daemon.sh # the shell's own attacks
 
 flags=(-std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror '-DBANGER_POLICY="/etc/banger/policy.conf"')
 files=()
 # No clang-format: on
-for file in $here/*.c; do
+for file in "$here"/*.c; do
     [ "$file" = $here/vmm.c ] || files+=("$file")
 done
-gcc "${flags[@]}" -o "$build/attacks" "${files[@]}" tests/netns/lab.c common/{fdpass,io}.c || exit 1
+driver=${ATTACK_DRIVER:-$build/attacks} # who runs many worlds builds it once
+[ -n "${ATTACK_DRIVER:-}" ] ||
+    gcc "${flags[@]}" -o "$driver" "${files[@]}" tests/netns/lab.c common/{fdpass,io}.c || exit 1
 
 if [ "${1:-}" = --list ]; then
-    { "$build/attacks" "$@"; shell_attacks --list "${@:2}"; } | sort -s -t. -k1.6n
+    { "$driver" "$@"; shell_attacks --list "${@:2}"; } | sort -s -t. -k1.6n
     exit 0
 fi
 : "${WORLD:?run it inside tests/world.sh}"
@@ -52,7 +53,7 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 
 chmod 755 "$WORLD/attack"
 export ATTACK_FOLDER="$WORLD/attack/vm"
-"$build/attacks" "$@" | tee "$WORLD/attacks.log"
+"$driver" "$@" | tee "$WORLD/attacks.log"
 shell_attacks "$@"
 if ! read -r p _ f _ s _ < <(grep -E '^[0-9]+ passed, ' "$WORLD/attacks.log"); then
     p=0 f=1 s=0

@@ -41,6 +41,21 @@ static int dies(enum wire_worker worker, const struct wire_request *rq) {
     return dies_of(worker, rq, sizeof(*rq));
 }
 
+/* The same with as many descriptors as a request of that kind has. */
+static int dies_with(enum wire_worker worker, const struct wire_request *rq, size_t count) {
+    struct lab_helper h = start(ALICE);
+    int fds[FDPASS_MAX];
+    for (size_t i = 0; i < count; i++)
+        fds[i] = memfd_create("x", MFD_CLOEXEC);
+    int r = ask(&h, worker, rq, fds, count);
+    fdpass_close(fds, count);
+    if (r != GONE) {
+        lab_end(&h);
+        return 0;
+    }
+    return ends_saying(&h, MALFORMED);
+}
+
 /* --- line 6: verbs ------------------------------------------------------------------------ */
 
 static void unknown_verbs(void) {
@@ -107,11 +122,14 @@ static void forged_styles(void) {
         struct wire_request rq = request(WIRE_VMM_SPAWN, 0, 0);
         rq.style = styles[i];
         expect(dies(WIRE_VMM, &rq), "style %x", styles[i]);
-        rq.style = SPAWN_TRIAL;
-        rq.in_cgroup = styles[i] & 0xfffffffeu ? styles[i] : 2;
-        expect(dies(WIRE_VMM, &rq), "in_cgroup %x", rq.in_cgroup);
         rq = request(WIRE_VMM_SPAWN, 0, POLICY_VMMS_MAX + (styles[i] & 7));
-        expect(dies(WIRE_VMM, &rq), "VMM %u", rq.kind);
+        expect(dies_with(WIRE_VMM, &rq, SPAWN_FDS), "VMM %u", rq.kind);
+    }
+    for (uint32_t in_cgroup = 2; in_cgroup < 6; in_cgroup++) {
+        struct wire_request rq = request(WIRE_VMM_SPAWN, 0, 0);
+        rq.style = SPAWN_TRIAL;
+        rq.in_cgroup = in_cgroup;
+        expect(dies_with(WIRE_VMM, &rq, SPAWN_TRIAL_FDS + in_cgroup), "in_cgroup %u", in_cgroup);
     }
 }
 

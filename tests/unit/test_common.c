@@ -33,6 +33,8 @@ static const struct {
     {"overlong \xc0\xaf", "overlong ??"},
     {"surrogate \xed\xa0\x80", "surrogate ???"},
     {"\xf0\x9f\x90\xa7", "\xf0\x9f\x90\xa7"},
+    {"turned \xe2\x80\xae\xe2\x81\xa9", "turned ??????"},
+    {"dash \xe2\x80\x94", "dash \xe2\x80\x94"},
 };
 
 Test(err, sanitize_table) {

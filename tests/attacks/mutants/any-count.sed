@@ -1,0 +1,3 @@
+# file: priv-helper/worker.c
+# tests: 11.2
+s/r->cidr_count > most || //

@@ -1,0 +1,3 @@
+# file: priv-helper/worker.c
+# tests: 10.1
+s/size != sizeof(\*r) || //

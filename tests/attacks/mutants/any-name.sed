@@ -1,0 +1,3 @@
+# file: policy/parse.c
+# tests: 7.1
+s/ || strpbrk(name, "\/:")//

@@ -1,0 +1,3 @@
+# file: policy/parse.c
+# tests: 7.4
+s/out\[0\] != '\/' ||/0 ||/

@@ -1,0 +1,3 @@
+# file: priv-helper/main.c
+# tests: 2.4
+s/(void) umask(077);//

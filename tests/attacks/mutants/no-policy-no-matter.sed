@@ -1,0 +1,3 @@
+# file: policy/load.c
+# tests: 8.1
+s/POLICY_NO_FILE : POLICY_UNSAFE/POLICY_ALLOWED : POLICY_UNSAFE/

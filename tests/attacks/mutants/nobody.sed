@@ -1,0 +1,3 @@
+# file: policy/policy.c
+# tests: 12.3
+s/who->uid == 65534 || //

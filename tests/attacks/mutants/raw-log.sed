@@ -1,0 +1,3 @@
+# file: priv-helper/audit.c
+# tests: 27.1
+s/op=%016llx /op=%llu /

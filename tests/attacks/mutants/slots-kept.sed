@@ -1,0 +1,3 @@
+# file: policy/policy.c
+# tests: 34.3
+s/ && request->op != WIRE_NET_DOWN && request->op != WIRE_SNAP_DOWN//
