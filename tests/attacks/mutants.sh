@@ -20,7 +20,7 @@ export ATTACK_DRIVER=$work/attacks ATTACK_HASTE=1
 
 tree() {
     mkdir -p "$1/build/obj"
-    cp -a Makefile .make common policy priv-helper guest tests "$1/"
+    cp -a Makefile .make common policy priv-helper guest docs tests "$1/"
     cp -a build/commit.h build/common.a build/banger* "$1/build/"
     cp -a build/obj/{common,policy,priv-helper} "$1/build/obj/"
 }
@@ -44,6 +44,10 @@ try() {
     fi
     # shellcheck disable=SC2086
     (cd "$dir" && BUILD=$dir/build timeout 120 tests/world.sh tests/attacks/run.sh $tests) >"$work/$name.log" 2>&1
+    if ! grep -qE '^[0-9]+ passed, ' "$work/$name.log"; then
+        echo "not tried: $(tail -n 3 "$work/$name.log")"
+        return 1
+    fi
     for number in $tests; do
         grep -q "^not ok $number " "$work/$name.log" || echo "$number"
     done
