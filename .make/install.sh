@@ -65,7 +65,8 @@ install_files() {
 remove_files() {
     rm -f "$DESTDIR$bin/banger" "$DESTDIR$bin/bangerd" "$DESTDIR$profile" \
         "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" \
-        "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5"
+        "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5" \
+        "$DESTDIR$PREFIX/share/man/man5/banger.toml.5"
     rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
     rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
 }

@@ -133,6 +133,7 @@ static _Noreturn void end(const struct helper_worker *worker) {
 
 /* Recorded as what the caller asks. */
 static void serve_itself(const struct helper_worker *worker, int record) {
+    static const int none[1];
     struct wire_request request;
     while (worker->notice(&request)) {
         struct wire_reply reply = {0};
