@@ -137,7 +137,7 @@ static void serve_itself(const struct helper_worker *worker, int record) {
     struct wire_request request;
     while (worker->notice(&request)) {
         struct wire_reply reply = {0};
-        struct helper_job job = {.request = &request, .reply = &reply, .reply_fd = -1, .own = 1};
+        struct helper_job job = {.request = &request, .fds = none, .reply = &reply, .reply_fd = -1, .own = 1};
         handle(worker, record, &job);
     }
 }
