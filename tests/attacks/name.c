@@ -174,10 +174,10 @@ static void shared_folders(void) {
     static const char *const folders[] = {"/tmp", "/dev/shm",    "/var/tmp",
                                           "/run", "/dev/mapper", "/usr/local/libexec/banger"};
     int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    struct lab_helper h = start_ready(ALICE);
-    struct machine m = machine(&h, ALICE, 0);
     for (size_t i = 0; i < 6; i++)
         (void) inotify_add_watch(watch, folders[i], IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB);
+    struct lab_helper h = start_ready(ALICE);
+    struct machine m = machine(&h, ALICE, 0);
     int r = spawn(&h, &m, 0);
     expect(r == 0 && strstr(machine_says(&m), "ready"), "control: no VM: %d", r);
     struct lab_helper second = start_ready(ALICE);

@@ -1,3 +1,3 @@
 # file: policy/parse.c
-# tests: 8.10 8.11
+# tests: 8.11
 s/if ((unsigned char) text\[i\] < ' ' && text\[i\] != '\\t')/if (0)/
