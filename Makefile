@@ -144,19 +144,31 @@ lint: test-deps
 	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
 	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
 # The helper as clang counts it; the path is the same in guests (.make/coverage.sh).
-COUNTERS := /var/tmp/banger-coverage
+COUNTERS ?= /var/tmp/banger-coverage
 COVERAGE_FLAGS := -std=gnu17 -O1 -g -w -fPIE $(DEFINES) -fprofile-instr-generate=$(COUNTERS)/helper-%m%c.profraw \
     -fcoverage-mapping -mllvm -runtime-counter-relocation
+COUNTED_UNITS := $(addprefix tests/unit/test_,policy.c common.c chain.c)
 counted = $(patsubst %.c,$(BUILD)/coverage/obj/%.o,$(1))
-$(BUILD)/coverage/obj/%.o: %.c $(BUILD)/commit.h
+$(BUILD)/coverage/counters: FORCE
+	@mkdir -p $(dir $@)
+	@echo $(COUNTERS) | cmp -s - $@ || echo $(COUNTERS) > $@
+$(BUILD)/coverage/obj/%.o: %.c $(BUILD)/commit.h $(BUILD)/coverage/counters
 	@mkdir -p $(dir $@)
 	$(CLANG) $(COVERAGE_FLAGS) -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
 $(BUILD)/coverage/common.a: $(call counted,$(COMMON_SRC))
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/coverage/banger-helper: $(call counted,$(HELPER_SRC)) $(BUILD)/coverage/common.a
 	$(CLANG) $(COVERAGE_FLAGS) -pie -o $@ $^ $(HELPER_LIB)
-coverage: test-deps build $(BUILD)/coverage/banger-helper
-	@.make/coverage.sh
+# What no kernel lets a request reach: the same functions by fuzz seeds and unit tests.
+COUNTED_SEEDS := $(addprefix $(BUILD)/coverage/fuzz_,policy model wire control chain)
+COUNTED_PARTS := $(call counted,$(filter-out priv-helper/main.c,$(HELPER_SRC)) unpriv/priv/sentence.c) \
+    $(BUILD)/coverage/common.a
+$(BUILD)/coverage/fuzz_%: $(BUILD)/coverage/obj/fuzz/fuzz_%.o $(COUNTED_PARTS)
+	$(CLANG) $(COVERAGE_FLAGS) -fsanitize=fuzzer -pie -o $@ $^ $(HELPER_LIB)
+$(BUILD)/coverage/unit: $(call counted,$(COUNTED_UNITS)) $(COUNTED_PARTS)
+	$(CLANG) $(COVERAGE_FLAGS) -pie -o $@ $^ $(HELPER_LIB) -lcjson -lcriterion
+coverage: test-deps build $(BUILD)/coverage/banger-helper $(COUNTED_SEEDS) $(BUILD)/coverage/unit
+	@COUNTERS=$(COUNTERS) .make/coverage.sh $(SUITES)
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
 attacks: test-deps build
@@ -177,7 +189,7 @@ $(BUILD)/fuzz/modules.a: $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(UNIT_SRC))
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/fuzz/fuzz_%.o $(BUILD)/fuzz/modules.a
 	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(filter-out -lcriterion,$(UNIT_LIB))
-.PRECIOUS: $(BUILD)/fuzz/obj/%.o
+.PRECIOUS: $(BUILD)/fuzz/obj/%.o $(BUILD)/coverage/obj/%.o
 fuzz-build: $(FUZZERS)
 TIME ?= 60
 fuzz: test-deps fuzz-build

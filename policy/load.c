@@ -22,7 +22,7 @@ int policy_folders_safe(const char *path) {
         memcpy(folder + 1, path + 1, slash > path ? (size_t) (slash - path) - 1 : 0);
         if (lstat(folder, &st))
             return errno == ENOENT; /* then nobody but root can make it */
-        if (!S_ISDIR(st.st_mode) || others_can_write(&st))
+        if (others_can_write(&st))  /* so a link's mode is, too */
             return 0;
     }
     return 1;

@@ -72,8 +72,7 @@ static int overlap(struct policy_cidr a, struct policy_cidr b) {
 static int path(struct word w, char *out) {
     if (!copy(w, out, POLICY_PATH_SIZE) || w.size < 2 || out[0] != '/' || out[w.size - 1] == '/')
         return 0;
-    return !strstr(out, "//") && !strstr(out, "/./") && !strstr(out, "/../") &&
-           !(w.size >= 2 && strcmp(out + w.size - 2, "/.") == 0) &&
+    return !strstr(out, "//") && !strstr(out, "/./") && !strstr(out, "/../") && strcmp(out + w.size - 2, "/.") != 0 &&
            !(w.size >= 3 && strcmp(out + w.size - 3, "/..") == 0);
 }
 

@@ -66,20 +66,25 @@ static void check_map(long pid, const char *file, unsigned id) {
     die_if(memcmp(text, wanted, (size_t) size) != 0, "its user namespace was tampered with");
 }
 
+/* Stopped, it would outlive a helper that is killed. */
+static void stop(pid_t parent) {
+    char *const argv[] = {(char[]){"banger-jail"}, (char[]){"wait"}, NULL};
+    _exit(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != parent || syscall(SYS_close_range, 0, ~0u, 0) ||
+          execve(BANGER_LIBEXECDIR "/banger-jail", argv, argv + 2));
+}
+
 /* A user namespace that has the account as 0, for an idmapped mount. Only a dumpable process
  * can be mapped: so it executes another program first, to show nothing of the helper's memory,
  * which stops; and the account can trace it. Once it is dead nobody can: what it is in then is
  * checked. */
 static int account_as_root(void) {
-    char *const argv[] = {(char[]){"banger-jail"}, (char[]){"wait"}, NULL};
     siginfo_t state;
     char path[48];
     const pid_t self = getpid();
     cap_raise(CAP_SYS_ADMIN);
     long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0);
-    if (pid == 0) /* stopped, it would outlive a helper that is killed */
-        _exit(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || getppid() != self || syscall(SYS_close_range, 0, ~0u, 0) ||
-              execve(BANGER_LIBEXECDIR "/banger-jail", argv, argv + 2));
+    if (pid == 0)
+        stop(self);
     cap_lower();
     die_if(pid < 0 || waitid(P_PID, (id_t) pid, &state, WSTOPPED | WEXITED | WNOWAIT),
            "cannot make a user namespace for its audit file: raise user.max_user_namespaces (sysctl)");

@@ -154,14 +154,11 @@ static int make_root(const struct spawn *s) {
     return root;
 }
 
-/* Makes the folders on the way to a place, and its target, below the current folder. */
+/* Makes the folders on the way to a place, and its target, below the current folder. No
+ * path of the policy is longer than POLICY_PATH_SIZE. */
 static void make_target(const struct spawn *s, uint32_t step, const struct place *place) {
     char at[POLICY_PATH_SIZE];
     size_t length = strlen(place->path);
-    if (length < 2 || length >= sizeof(at)) {
-        errno = ENAMETOOLONG;
-        must(s, step, -1);
-    }
     for (size_t i = 1; i <= length; i++) {
         at[i - 1] = place->path[i];
         if (place->path[i] != '/' && place->path[i] != '\0')
@@ -320,7 +317,7 @@ int jail_answer_spawn(struct helper_job *job) {
     }
     job->reply->step = report.step;
     if (report.step != 0)
-        return report.error > 0 ? -report.error : -EIO;
+        return -report.error;
     job->reply->pid = (int32_t) pid;
     job->reply_fd = pidfd;
     return 0;

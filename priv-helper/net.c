@@ -277,5 +277,7 @@ int net_notice(struct wire_request *request) {
     while (next < SLOT_MAX && !natted[next])
         next++;
     *request = (struct wire_request){.op = WIRE_NET_EGRESS, .slot = next, .kind = WIRE_EGRESS_NAT};
-    return next < SLOT_MAX && ++next;
+    const int more = next < SLOT_MAX;
+    next += (uint32_t) more;
+    return more;
 }

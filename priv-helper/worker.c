@@ -25,6 +25,7 @@ static const struct operation {
     int uses;
     uint32_t kind_max;
 } operations[] = {
+    {.name = "unknown"}, /* no request has it */
     [WIRE_NET_UP] = {"net_up", WIRE_NET, SLOT, WIRE_TAP_NAMED},
     [WIRE_NET_DOWN] = {"net_down", WIRE_NET, SLOT, 0},
     [WIRE_NET_EGRESS] = {"net_egress", WIRE_NET, SLOT | CIDRS, WIRE_EGRESS_LIST_ADD},
@@ -38,7 +39,7 @@ static const struct operation {
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
 const char *worker_operation(uint32_t op) {
-    return op < OPERATIONS && operations[op].name ? operations[op].name : "unknown";
+    return operations[op < OPERATIONS ? op : 0].name;
 }
 
 static int is_zero(const void *bytes, size_t size) {
@@ -118,7 +119,7 @@ static void handle(const struct helper_worker *worker, int record, struct helper
 
 static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
     struct pollfd wait = {.fd = sock, .events = POLLOUT};
-    if (poll(&wait, 1, REPLY_DEADLINE_MS) != 1 || !(wait.revents & POLLOUT) ||
+    if (poll(&wait, 1, REPLY_DEADLINE_MS) != 1 ||
         fdpass_send(sock, reply, sizeof(*reply), &reply_fd, reply_fd >= 0 ? 1 : 0))
         _exit(1);
     if (reply_fd >= 0)
@@ -172,7 +173,7 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
         size_t count = 0;
         wait_request(worker, sock, record);
         ssize_t n = fdpass_recv(sock, in.bytes, sizeof(in.bytes), fds, FDPASS_MAX, &count);
-        if (n == 0 && count == 0)
+        if (n == 0)
             end(worker);
         die_if(n < 0 || !worker_request_ok(&in.request, (size_t) n, count, number),
                "a malformed request: bangerd and banger-helper must be of one version");

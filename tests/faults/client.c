@@ -43,6 +43,7 @@ static _Noreturn void be_helper(int ends[WIRE_WORKERS], int traced) {
     if (dup2(null, 0) < 0 || dup2(null, 2) < 0 || setgroups(2, groups) ||
         setresgid(account.gid, account.gid, account.gid) || setresuid(account.uid, account.uid, account.uid))
         _exit(126);
+    (void) close(1); /* which the helper sees to */
     if (traced)
         (void) raise(SIGSTOP);
     (void) execl(FAULTS_HELPER, "banger-helper", (char *) NULL);
@@ -211,6 +212,26 @@ static int run_flush(struct helper *h, char why[200]) {
     return run_net_list(h, why);
 }
 
+static int run_up_flushed(struct helper *h, char why[200]) {
+    (void) system("nft flush ruleset");
+    return run_up(h, why);
+}
+/* Where the host forwards anyway. */
+static int run_nat_router(struct helper *h, char why[200]) {
+    (void) system("echo 1 >/proc/sys/net/ipv4/ip_forward");
+    int r = run_nat(h, why);
+    (void) system("echo 0 >/proc/sys/net/ipv4/ip_forward");
+    return r;
+}
+/* Another helper of the account has a VM up on the bridge that this one may remove. */
+static int with_another(struct helper *h) {
+    static struct helper other;
+    struct wire_request up = {.op = WIRE_NET_UP, .slot = 1};
+    struct wire_reply reply;
+    other = helper_start(0);
+    return bring_up(h) || helper_ask(&other, &up, NULL, &reply, &kept[SPAWN_WORK]) != WIRE_DONE ? -1 : 0;
+}
+
 /* --- snapshots ---------------------------------------------------------------------------- */
 
 static int scratch_file(const char *name, off_t size, int reserve) {
@@ -339,25 +360,28 @@ static int run_trial(struct helper *h, char why[200]) {
 /* --- all of them ------------------------------------------------------------------------------ */
 
 const struct operation operations[] = {
-    {"start", WIRE_NET, NULL, run_net_list, 1},
-    {"net_up", WIRE_NET, NULL, run_up, 0},
-    {"net_up named", WIRE_NET, NULL, run_up_named, 0},
-    {"net_up beside another", WIRE_NET, bring_up, run_up, 0},
-    {"net_up denied", WIRE_NET, NULL, run_denied, 0},
-    {"net_down", WIRE_NET, bring_up, run_down, 0},
-    {"net_down with a list", WIRE_NET, with_list, run_down, 0},
-    {"net_egress nat", WIRE_NET, bring_up, run_nat, 0},
-    {"net_egress none", WIRE_NET, with_nat, run_none, 0},
-    {"net_egress list", WIRE_NET, with_list, run_list, 0},
-    {"net_list", WIRE_NET, bring_up, run_net_list, 0},
-    {"flush", WIRE_NET, with_nat, run_flush, 0},
-    {"snap_up", WIRE_DISK, with_files, run_snap_up, 0},
-    {"snap_down", WIRE_DISK, with_snapshot, run_snap_down, 0},
-    {"snap_list", WIRE_DISK, with_snapshot, run_snap_list, 0},
-    {"snap_list of none", WIRE_DISK, has_snapshots, run_snap_list, 0},
-    {"vmm_spawn", WIRE_VMM, with_vm, run_spawn, 0},
-    {"vmm_spawn by name", WIRE_VMM, with_vm, run_spawn_named, 0},
-    {"vmm_spawn trial", WIRE_VMM, with_vm, run_trial, 0},
+    {"start", WIRE_NET, NULL, run_net_list, 1, 0},
+    {"net_up", WIRE_NET, NULL, run_up, 0, 0},
+    {"net_up named", WIRE_NET, NULL, run_up_named, 0, 0},
+    {"net_up beside another", WIRE_NET, bring_up, run_up, 0, 0},
+    {"net_up denied", WIRE_NET, NULL, run_denied, 0, 0},
+    {"net_down", WIRE_NET, bring_up, run_down, 0, 0},
+    {"net_down with a list", WIRE_NET, with_list, run_down, 0, 0},
+    {"net_egress nat", WIRE_NET, bring_up, run_nat, 0, 0},
+    {"net_egress none", WIRE_NET, with_nat, run_none, 0, 0},
+    {"net_egress list", WIRE_NET, with_list, run_list, 0, 0},
+    {"net_list", WIRE_NET, bring_up, run_net_list, 0, 0},
+    {"flush", WIRE_NET, with_nat, run_flush, 0, 0},
+    {"net_up after a flush", WIRE_NET, NULL, run_up_flushed, 0, 1},
+    {"net_egress on a router", WIRE_NET, bring_up, run_nat_router, 0, 1},
+    {"net_down beside another helper", WIRE_NET, with_another, run_down, 0, 1},
+    {"snap_up", WIRE_DISK, with_files, run_snap_up, 0, 0},
+    {"snap_down", WIRE_DISK, with_snapshot, run_snap_down, 0, 0},
+    {"snap_list", WIRE_DISK, with_snapshot, run_snap_list, 0, 0},
+    {"snap_list of none", WIRE_DISK, has_snapshots, run_snap_list, 0, 0},
+    {"vmm_spawn", WIRE_VMM, with_vm, run_spawn, 0, 0},
+    {"vmm_spawn by name", WIRE_VMM, with_vm, run_spawn_named, 0, 0},
+    {"vmm_spawn trial", WIRE_VMM, with_vm, run_trial, 0, 0},
 };
 const size_t operation_count = sizeof(operations) / sizeof(operations[0]);
 

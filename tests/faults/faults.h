@@ -45,6 +45,7 @@ struct operation {
     /* 0: acceptable, whatever became of it; else a sentence in `why`. */
     int (*run)(struct helper *h, char why[200]);
     int from_exec; /* the trace begins with the helper's start */
+    int other;     /* the same calls mean something else in its state: FAULTS_COVER tries them again */
 };
 extern const struct operation operations[];
 extern const size_t operation_count;
@@ -72,7 +73,9 @@ enum result {
     ANSWER_ERROR,    /* an error: the fault's */
     ANSWER_POSITIVE, /* an error that is none */
     ANSWER_CUT,      /* an error without a number */
-    ANSWER_CHANGED,  /* what is listed changed meanwhile */
+    ANSWER_CHANGED,  /* what is listed changed meanwhile, each time */
+    ANSWER_OTHER,    /* of another type */
+    ANSWER_DONE,     /* a listing's end */
     ANSWER_BARE,     /* a message without a body */
     ANSWER_HUGE,     /* more than the buffer holds */
     RESULTS
@@ -82,7 +85,8 @@ struct fault {
     enum role role;
     int index;
     enum result result;
-    int error; /* ERROR, ANSWER_ERROR */
+    int error;     /* ERROR, ANSWER_ERROR */
+    uint64_t site; /* not 0: the first call from there, whatever its index */
 };
 /* The system calls each process made in a run without a fault, and from where: a number
  * that the same call made by the same functions of the helper has again. */

@@ -68,20 +68,26 @@ static int is_cover(void) {
 }
 
 static void say_bad(const struct operation *op, const struct fault *fault, int number, const char *why) {
-    static const char *const results[RESULTS] = {
-        [ERROR] = "fails with",        [ZERO] = "gives 0",
-        [ANSWER_SHORT] = "too short",  [ANSWER_LONG] = "too long",
-        [ANSWER_NOOP] = "of no type",  [ANSWER_ERROR] = "answers",
-        [ANSWER_POSITIVE] = "error 1", [ANSWER_CUT] = "an error without number",
-        [ANSWER_CHANGED] = "changed",  [ANSWER_BARE] = "without body",
-        [ANSWER_HUGE] = "gives 1 MiB"};
+    static const char *const results[RESULTS] = {[ERROR] = "fails with",
+                                                 [ZERO] = "gives 0",
+                                                 [ANSWER_SHORT] = "too short",
+                                                 [ANSWER_LONG] = "too long",
+                                                 [ANSWER_NOOP] = "of no type",
+                                                 [ANSWER_ERROR] = "answers",
+                                                 [ANSWER_POSITIVE] = "error 1",
+                                                 [ANSWER_CUT] = "an error without number",
+                                                 [ANSWER_OTHER] = "of another type",
+                                                 [ANSWER_DONE] = "the end",
+                                                 [ANSWER_CHANGED] = "changed",
+                                                 [ANSWER_BARE] = "without body",
+                                                 [ANSWER_HUGE] = "gives 1 MiB"};
     if (fault->result == KILLED)
         printf("not ok %s: the %s killed before its call %d, %s: %s\n", op->name, role_names[fault->role], fault->index,
                call_name(number), why);
     else
         printf("not ok %s: %s of the %s (its call %d) %s %s: %s\n", op->name, call_name(number),
                role_names[fault->role], fault->index, results[fault->result],
-               fault->error ? strerrorname_np(fault->error) : "", why);
+               fault->error && fault->error < 5000 ? strerrorname_np(fault->error) : "", why);
 }
 
 /* One fault: 1 good, 0 bad (said), -1 not reached. */
@@ -136,11 +142,11 @@ static int is_turn(void) {
 static void try_role(const struct operation *op, enum role role, const struct calls *calls, struct tally *t) {
     for (int i = 0; i < calls->count[role]; i++) {
         const int number = calls->numbers[role][i];
-        const struct fault killed = {role, i, KILLED, 0};
+        const struct fault killed = {role, i, KILLED, 0, 0};
         if (is_turn())
             count(t, try(op, &killed, number), &t->kills);
         for (const int *error = errnos_of(number); error && *error; error++) {
-            const struct fault fault = {role, i, ERROR, *error};
+            const struct fault fault = {role, i, ERROR, *error, 0};
             if (is_turn())
                 count(t, try(op, &fault, number), &t->errors);
         }
@@ -175,8 +181,21 @@ static int may_give_nothing(int number) {
     return 0;
 }
 
-static void try_result(const struct operation *op, struct fault fault, int number, struct tally *t) {
+static void try_result(const struct operation *op, struct fault fault, enum result result, int error, int number,
+                       struct tally *t) {
+    fault.result = result;
+    fault.error = error;
     count(t, try(op, &fault, number), &t->errors);
+}
+
+static void try_answers(const struct operation *op, struct fault fault, struct tally *t) {
+    static const int errors[] = {EPERM, ENOENT, EEXIST, 5000 /* none of the kernel's */};
+    for (enum result result = ANSWER_SHORT; result < RESULTS; result++) {
+        if (result != ANSWER_ERROR)
+            try_result(op, fault, result, 0, SYS_recvfrom, t);
+    }
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        try_result(op, fault, ANSWER_ERROR, errors[i], SYS_recvfrom, t);
 }
 
 /* Each call that no earlier one was made like, by as many results as code could tell apart:
@@ -184,20 +203,18 @@ static void try_result(const struct operation *op, struct fault fault, int numbe
 static void try_sites(const struct operation *op, enum role role, const struct calls *calls, struct tally *t) {
     for (int i = 0; i < calls->count[role]; i++) {
         const int number = calls->numbers[role][i], *errors = errnos_of(number);
-        if (!errors || !is_new(calls->sites[role][i]))
+        const uint64_t salt = op->other && role != PARENT ? (uint64_t) (op - operations) << 48 : 0;
+        if (!errors || !is_new(calls->sites[role][i] ^ salt))
             continue;
+        const struct fault fault = {.role = role, .index = i, .result = ERROR, .site = calls->sites[role][i]};
         for (const int *error = errors; *error; error++) {
             if (error == errors || is_told_apart(*error))
-                try_result(op, (struct fault){role, i, ERROR, *error}, number, t);
+                try_result(op, fault, ERROR, *error, number, t);
         }
         if (may_give_nothing(number))
-            try_result(op, (struct fault){role, i, ZERO, 0}, number, t);
-        if (role != NET || number != SYS_recvfrom)
-            continue;
-        for (enum result result = ANSWER_SHORT; result < RESULTS; result++)
-            try_result(op, (struct fault){role, i, result, result == ANSWER_ERROR ? EPERM : 0}, number, t);
-        try_result(op, (struct fault){role, i, ANSWER_ERROR, ENOENT}, number, t);
-        try_result(op, (struct fault){role, i, ANSWER_ERROR, EEXIST}, number, t);
+            try_result(op, fault, ZERO, 0, number, t);
+        if (role == NET && number == SYS_recvfrom)
+            try_answers(op, fault, t);
     }
 }
 

@@ -12,13 +12,22 @@ folder=$WORLD/faults.d
 mkdir -p "$folder"
 chown faultstest: "$folder"
 ip link set lo up
-ip link add up0 type veth peer name up1 && ip addr add 192.0.2.1/24 dev up0 && ip link set up0 up
+ip link add up0 type veth peer name up1 && ip addr add 192.0.2.1/24 dev up0 && ip link set up0 up && ip link set up1 up
+ip route add default via 192.0.2.2 dev up0 metric 5
+ip route add default metric 6 nexthop via 192.0.2.2 dev up0 nexthop via 192.0.2.3 dev up0
+ip route add default via 192.0.2.4 dev up0
+ip route add unreachable default metric 9
+ip route add default via 192.0.2.2 dev up0 table 77
 sed -i '/^vmm/d; /^uplink/d' /etc/banger/policy.conf
 cat >>/etc/banger/policy.conf <<'P'
+uplink none0
 uplink up0
-vmm true /usr/bin/true /usr
-vmm firecracker /usr/bin/true /usr
+uplink default
+vmm true /usr/local/true /usr /usr/local /usr/local/t
+vmm firecracker /usr/bin/true /usr/bin/true /usr
 P
+mkdir /usr/local/t && cp /usr/bin/true /usr/local/
+ip tuntap add mode tap name tapwithlongname
 "$driver" "$(id -u faultstest)" "$(id -g faultstest)" "$(getent group banger | cut -d: -f3)" "$folder" "$@"
 status=$?
 userdel faultstest

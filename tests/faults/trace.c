@@ -120,6 +120,13 @@ static void change_answer(const struct tracee *t, uint64_t buffer, uint64_t rece
     case ANSWER_CHANGED:
         m.h.nlmsg_flags |= NLM_F_DUMP_INTR;
         break;
+    case ANSWER_OTHER:
+        m.h.nlmsg_type = NLMSG_MIN_TYPE;
+        break;
+    case ANSWER_DONE:
+        m.h.nlmsg_type = NLMSG_DONE;
+        m.error = 0;
+        break;
     case ANSWER_CUT:
         m.h.nlmsg_type = NLMSG_ERROR;
         m.h.nlmsg_len = sizeof(m.h);
@@ -186,6 +193,15 @@ static uint64_t site(const struct tracee *t, int number) {
     return hash;
 }
 
+static int is_faulty(const struct tracee *t, int number, int index) {
+    const struct fault *fault = run.fault;
+    if (!fault || fault->role != t->role)
+        return 0;
+    if (fault->site)
+        return (!run.reached || fault->result == ANSWER_CHANGED) && site(t, number) == fault->site;
+    return fault->index == index;
+}
+
 /* 1 where the process is let go with its end. */
 static int enter(struct tracee *t, int number) {
     if (number == SYS_restart_syscall)
@@ -196,7 +212,7 @@ static int enter(struct tracee *t, int number) {
         run.calls->sites[t->role][index] = site(t, number);
         run.calls->count[t->role] = index + 1;
     }
-    if (!run.fault || run.fault->role != t->role || run.fault->index != index)
+    if (!is_faulty(t, number, index))
         return 0;
     run.reached = 1;
     if (run.fault->result == KILLED)

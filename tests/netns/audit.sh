@@ -146,8 +146,8 @@ equal "rotate: which is not disturbed" "$(cat "$WORLD/one")" "$good"
 check "rotate: old files are there" test -s "$live.3"
 equal "rotate: the first record says so" "$(head -n 1 "$live" | jq -r .operation)" rotated
 contains "rotate: the chain goes on" "$(banger audit verify --user $alice --syslog /dev/null)" ": good"
-sed -i '2s/allowed/denied/' "$live.2"
-contains "rotate: tampering with an old file is found" "$(banger audit verify --user $alice --syslog /dev/null)" "jsonl.2:3:"
+sed -i '2s/allowed/denied/' "$live.3"
+contains "rotate: tampering with an old file is found" "$(banger audit verify --user $alice --syslog /dev/null)" "jsonl.3:3:"
 
 # --- where it cannot be written ---
 exec {held[1]}>&-
@@ -169,7 +169,13 @@ umount $logs
 chmod 0755 $logs
 contains "folder: others may look in, refused" "$(ask $alice 1)" lost
 chmod 0700 $logs
+chown $alice $logs
+contains "folder: the account's own, refused" "$(ask $alice 1)" lost
+chown root $logs
 mv $logs $logs.away
+touch $logs && chmod 0700 $logs
+contains "folder: a file in its place, refused" "$(ask $alice 1)" lost
+rm $logs
 equal "fallback: no folder, syslog alone" "$(ask $alice 1)" "verdict 0 reason 0 records 2"
 kill $socat
 summary

@@ -18,6 +18,10 @@ void test_named(void) {
     struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, NULL);
     struct wire_reply reply = {0};
     int fd = -1;
+    lab_sh("ip tuntap add mode tap vnet_hdr name bt0000ee48001");
+    check(ask(&h, WIRE_NET_UP, 1, 0) == FAILED(EEXIST) && ask(&h, WIRE_NET_UP, 1, WIRE_TAP_NAMED) == 0 &&
+              ask(&h, WIRE_NET_DOWN, 1, 0) == 0,
+          "named: one of nobody's is not taken over, but ended");
     check(lab_call(&h, WIRE_NET_UP, 0, WIRE_TAP_NAMED, &reply, &fd) == 0 && reply.verdict == WIRE_DONE && fd < 0,
           "named: up, without a descriptor");
     check(lab_try("ip -d link show dev bt0000ee48000 | tr '\\n' ' ' | grep -q 'persist on.*user 61000.*bridge_slave'"),
@@ -98,6 +102,16 @@ static void test_list_lifetime(struct lab_helper *h, struct guest *a) {
           "list: a part of a range that ends before it is refused");
     (void) poll(NULL, 0, 1100);
     check(pings(a, WORLD), "list: a shorter one shortens nothing");
+    check(ask_list(h, 0, WIRE_EGRESS_LIST, WORLD, 32, 9) == 0 &&
+              ask_list(h, 0, WIRE_EGRESS_LIST_ADD, WORLD, 32, 0) == 0 &&
+              ask_list(h, 0, WIRE_EGRESS_LIST_ADD, WORLD - 7, 24, 9) == FAILED(ENOTEMPTY),
+          "list: for ever, after a while; nor does one around it that ends");
+    struct wire_reply reply;
+    struct wire_request two = {.op = WIRE_NET_EGRESS, .kind = WIRE_EGRESS_LIST, .cidr_count = 2};
+    two.cidrs[0] = (struct wire_cidr){WORLD, 32, 0};
+    two.cidrs[1] = (struct wire_cidr){WORLD - 7, 24, 0};
+    check(lab_send(h, &two, &reply, NULL) == 0 && reply.verdict == WIRE_DONE && pings(a, WORLD + 1),
+          "list: a range and one around it in one request");
 }
 
 /* `count` requests of 32 addresses each to be added; how many were done, or the first's error, negative. */
@@ -184,7 +198,8 @@ static void test_storm(struct lab_helper *h) {
     pid_t pid = fork();
     if (pid == 0) {
         for (int i = 0; i < 40; i++)
-            (void) lab_try("nft flush ruleset; nft 'add table ip storm; add chain ip storm c; delete table ip storm'");
+            (void) lab_try(
+                "nft flush ruleset; nft 'add table ip stormy; add chain ip stormy c; delete table ip stormy'");
         _exit(0);
     }
     int answered = 1;

@@ -15,5 +15,11 @@ dpkg --install build/banger_*.deb >/var/log/banger-package.log 2>&1 || { cat /va
 useradd --uid 1501 --create-home --shell /bin/bash --groups banger ann
 useradd --uid 1502 --create-home --shell /bin/bash --groups banger ben
 useradd --uid 1503 --create-home --shell /bin/bash cat
+if [ -e build/coverage/counters ]; then # every account counts there
+    counters=$(cat build/coverage/counters)
+    mkdir -p "$counters"
+    (umask 0 && build/banger-helper --version)
+    chmod -R a+rw "$counters"
+fi
 zstd -qd | tar xSC /home/ann
 chown -R ann: /home/ann

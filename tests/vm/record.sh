@@ -8,7 +8,7 @@ mkdir -p "$1" "$WORLD/bin"
 ln -s "$PWD/tests/vm/shim/gcc" "$WORLD/bin/gcc"
 export RECORD=$PWD/$1 PATH=$WORLD/bin:$PATH JAIL_KERNEL=build/jail-guest
 before=0
-for suite in tests/netns/run.sh tests/netns/jail.sh tests/netns/audit.sh tests/attacks/run.sh tests/vm/up_bench.sh \
+for suite in tests/netns/run.sh tests/netns/jail.sh tests/netns/audit.sh tests/attacks/run.sh tests/faults/run.sh tests/vm/up_bench.sh \
     "tests/vm/disk.sh --build $WORLD"; do
     # A session, which the first of its programs to be run ends.
     (setsid --wait bash -c "export RECORD_SUITE=\$\$; exec timeout --foreground 120 unshare --mount $suite" >"$WORLD/record.log" 2>&1) 2>/dev/null || true

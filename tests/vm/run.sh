@@ -5,6 +5,7 @@
 #   tests/world.sh tests/vm/run.sh [KERNEL...] [PART...]
 #
 # KERNEL: 6.1 and 6.12 (setup.sh); PART: a file of tests/vm/parts, without its ".sh".
+# COVERAGE=FOLDER: the helper as `make coverage` built it, and FOLDER/KERNEL what it counted.
 # Guests run side by side. E2E_STORE and VM_STORE name folders that keep the images.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -78,6 +79,12 @@ run_part() {
     echo "$part: $line, $((SECONDS - started)) s"
 }
 
+# What this kernel's guest counted.
+counted() {
+    mkdir -p "$COVERAGE/$1"
+    guest "$1" tar cC "$(cat build/coverage/counters)" . | tar xC "$COVERAGE/$1"
+}
+
 run_kernel() {
     local kernel=$1 part
     if ! boot "$kernel" 2>&1; then
@@ -89,6 +96,7 @@ run_kernel() {
     for part in "${parts[@]}"; do
         run_part "$kernel" "$part"
     done
+    [ -z "${COVERAGE:-}" ] || counted "$kernel"
     vera vm delete -f "linux-${kernel/./-}" >/dev/null
 }
 

@@ -18,7 +18,12 @@ paths=(.make docs policy guest/images tests Makefile build/vm "$guest/vmlinux" "
 for program in banger bangerd banger-helper banger-jail banger-import banger-agent; do
     paths+=("build/$program")
 done
-tar cf "$out/ship.tar" "${paths[@]}"
+if [ -n "${COVERAGE:-}" ]; then # the counted helper in place of the other
+    paths+=(build/coverage/{banger-helper,counters})
+    tar cf "$out/ship.tar" --exclude build/banger-helper --transform 's,^build/coverage/banger-helper$,build/banger-helper,' "${paths[@]}"
+else
+    tar cf "$out/ship.tar" "${paths[@]}"
+fi
 
 # The kernel's initramfs must hold this build's agent: made again from its kept package.
 runuser -u alice -- env -i HOME=/home/alice PATH=/usr/local/bin:/usr/bin:/bin sh -ec '

@@ -1,2 +1,2 @@
 # The disk worker: dm-snapshot, loop devices, what is left after a kill.
-suite tests/vm/disk.sh --inside build
+suite tests/world.sh tests/vm/disk.sh --inside build
