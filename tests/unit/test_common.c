@@ -10,10 +10,15 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -123,6 +128,7 @@ Test(fdpass, peer_gone) {
     (void) close(s[0]);
     cr_assert_eq(fdpass_recv(s[1], data, sizeof(data), got, 1, &count), 0);
     cr_assert_eq(fdpass_send(s[1], "x", 1, NULL, 0), -EPIPE);
+    cr_assert_eq(fdpass_send(s[1], "x", 1, (int[FDPASS_MAX + 1]){0}, FDPASS_MAX + 1), -EINVAL);
 }
 
 Test(io, read_and_wait) {
@@ -236,6 +242,35 @@ static void call_stream_sockets(void) {
     if (syscall(SYS_getuid) != -1 || syscall(SYS_getpid) <= 0)
         leave(7);
     leave(syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) >= 0 ? 0 : 8);
+}
+
+Test(sandbox, a_list_that_is_too_long) {
+    static const int many[241];
+    struct sandbox_calls calls = {.allowed = many, .count = sizeof(many) / sizeof(many[0])};
+    cr_assert_eq(sandbox_seccomp(&calls), -EINVAL);
+}
+
+static atomic_int filtered;
+static void *with_own_filter(void *unused) {
+    struct sock_filter allow = {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {.len = 1, .filter = &allow};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
+        filtered = -1;
+    else
+        filtered = 1;
+    for (;;)
+        pause();
+    return unused;
+}
+/* A filter for all threads is none where one of them has its own. */
+Test(sandbox, a_thread_that_cannot_follow) {
+    struct sandbox_calls calls = {.allowed = few_calls, .count = 4, .sync = 1};
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, with_own_filter, NULL), 0);
+    while (filtered == 0)
+        (void) poll(NULL, 0, 1);
+    cr_assert_eq(filtered, 1);
+    cr_assert_eq(sandbox_seccomp(&calls), -ESRCH);
 }
 
 Test(sandbox, an_unlisted_call_kills) {

@@ -339,6 +339,36 @@ Test(policy, ranges_of_a_list) {
     }
 }
 
+struct room {
+    const char *before, *after; /* around a line's number */
+    int numbered;               /* which is also its last word */
+    unsigned most;
+};
+
+/* `count` such lines: the bad one's number. */
+static uint32_t parse_lines(const struct room *room, unsigned count) {
+    static char text[8192];
+    size_t used = 0;
+    for (unsigned i = 0; i < count; i++) {
+        used += (size_t) snprintf(text + used, sizeof(text) - used, "%s%u%s", room->before, i, room->after);
+        if (room->numbered)
+            used += (size_t) snprintf(text + used, sizeof(text) - used, " %u", i + 1);
+        used += (size_t) snprintf(text + used, sizeof(text) - used, "\n");
+    }
+    return parse(text);
+}
+
+Test(policy, as_many_lines_as_there_is_room_for) {
+    static const struct room rooms[] = {{"uplink up", "", 0, POLICY_UPLINKS_MAX},
+                                        {"private allow 10.", ".0.0/16", 0, POLICY_PRIVATE_MAX},
+                                        {"subnet 10.", ".0.0/22 uid", 1, POLICY_NETS_MAX}};
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+        cr_expect_eq(parse_lines(&rooms[i], rooms[i].most), 0, "%s", rooms[i].before);
+        cr_expect_eq(parse_lines(&rooms[i], rooms[i].most + 1), rooms[i].most + 1, "%s", rooms[i].before);
+    }
+    cr_expect_eq(parse("private allow 0.0.0.0/0\nprivate allow 10.0.0.0/8\n"), 2);
+}
+
 Test(policy, snapshots) {
     const struct wire_request snap = {.op = WIRE_SNAP_UP};
     const uint64_t size = 1 << 20, need = wire_snap_overlay(size);
