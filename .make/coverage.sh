@@ -6,8 +6,9 @@
 #
 #   .make/coverage.sh [--more] [SUITE...]     (root; --more: beside what was counted before)
 #
-# COUNTERS: the folder that is compiled in. VM_COUNTERS: a folder with what guests counted
-# (tests/vm/run.sh, COVERAGE=): the same build's.
+# COUNTERS: the folder that is compiled in. With what guests (device-mapper) count:
+#   make coverage && make vm-check COVERAGE=FOLDER PARTS="6.12 disk faults" &&
+#   make coverage SUITES=--more VM_COUNTERS=FOLDER
 # Leaves in build/coverage: summary; report.txt, a row a file; lines.txt, every line with its
 # count; unreached.txt, the lines and branches that nothing reached; SUITE.log.
 set -eu
@@ -30,6 +31,7 @@ mkdir -p "$out/build"
 chmod 1777 "$counters"
 (umask 0 && "$out/banger-helper" --version >/dev/null)
 chmod 666 "$counters"/*.profraw
+[ -n "$more" ] || (cd "$counters" && ls) >"$out/own" # the others are of unit tests and seeds
 cp "$out/banger-helper" "$out/build/"
 for program in banger bangerd banger-jail banger-import banger-agent common.a; do
     ln -s "$here/build/$program" "$out/build/$program"
@@ -49,7 +51,7 @@ report() {
 }
 guests=()
 [ -z "${VM_COUNTERS:-}" ] || guests=("$VM_COUNTERS"/*/*.profraw)
-report suites "$counters"/*.profraw "${guests[@]}" | sed 's/^/suites_/' >"$out/summary"
+report suites "$counters/$(cat "$out/own")" "${guests[@]}" | sed 's/^/suites_/' >"$out/summary"
 
 echo "=== unit tests and fuzz seeds of its pure parts"
 "$out/unit" --jobs 1 --quiet >"$out/unit.log" 2>&1 || echo "(they fail: see $out/unit.log)"
