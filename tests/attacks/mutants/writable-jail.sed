@@ -1,3 +1,3 @@
 # file: priv-helper/jail.c
-# tests: 19.2 19.3
+# tests: 19.3
 s/struct mount_attr attr = {\.attr_set = MOUNT_ATTR_RDONLY};/struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODIRATIME};/
