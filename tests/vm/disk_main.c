@@ -182,7 +182,7 @@ static void test_apart(void) {
               disk_ask(&a, WIRE_SNAP_DOWN, 3, NULL) == FAILED(EEXIST) && disk_ask(&a, WIRE_SNAP_DOWN, 1, NULL) == 0,
           "apart: what root named so is neither adopted nor removed (%s)", disk_said());
     check(lab_try("for n in banger-%08x-002 banger-%08x-003 banger-%08x-0033 xbanger-%08x-001; do "
-                  "dmsetup remove $n || exit 1; done",
+                  "dmsetup remove --retry $n || exit 1; done",
                   ALICE, ALICE, ALICE, ALICE),
           "apart: it was all still there");
     lab_end(&a);
