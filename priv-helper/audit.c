@@ -191,7 +191,7 @@ static enum wire_records write_record(const struct audit_log *log, const struct 
         .slot = r->slot,
         .verdict = r->reason == POLICY_ALLOWED ? "allowed" : "denied",
         .reason = r->reason,
-        .why = words[r->reason],
+        .why = r->reason < POLICY_REASONS ? words[r->reason] : "unknown",
     };
     char head[CHAIN_HASH_SIZE] = "-";
     enum wire_records how = to_file(log->file, &record, head);
