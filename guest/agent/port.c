@@ -63,8 +63,8 @@ int agent_port_open(void) {
 void agent_port_wait(int fd) {
     for (;;) {
         struct pollfd port = {.fd = fd, .events = POLLIN};
-        if (poll(&port, 1, -1) > 0 && port.revents & POLLIN)
+        if (poll(&port, 1, -1) > 0 && (port.revents & (POLLIN | POLLHUP)) == POLLIN)
             return;
-        agent_sleep_ms(5); /* a port nobody has open yet polls as hung up */
+        agent_sleep_ms(5); /* a port the host has not opened yet is hung up, and readable for its end of file */
     }
 }

@@ -423,3 +423,32 @@ Test(agent_cmdline, takes_its_own_words) {
     cr_assert_str_eq(out.address, "");
     cr_assert_str_eq(out.dns, "1.2.3.4");
 }
+
+/* Whether agent_port_wait() is content with `fd`. */
+static int greeted(int fd) {
+    pid_t child = fork();
+    if (child == 0) {
+        agent_port_wait(fd);
+        _exit(0);
+    }
+    (void) usleep(100000);
+    int ended = waitpid(child, NULL, WNOHANG) == child;
+    if (!ended) {
+        (void) kill(child, SIGKILL);
+        (void) waitpid(child, NULL, 0);
+    }
+    return ended;
+}
+
+/* The disks may still be copied then. virtio_console's poll says POLLIN and POLLHUP of such a port, as a socket does.
+ */
+Test(agent, port_that_the_host_has_not_opened_is_no_greeting) {
+    int ends[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    cr_assert(!greeted(ends[0]));
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_assert(greeted(ends[0]));
+    (void) close(ends[1]);
+    cr_assert(!greeted(ends[0]));
+    (void) close(ends[0]);
+}
