@@ -24,8 +24,8 @@
 #define RESTARTS_MAX    5 /* of the engine, in RESTART_SPAN_MS */
 #define RESTART_SPAN_MS 60000
 #define STOP_WAIT_MS    10000 /* the engine gets this long to end by itself */
-#define IMPORTS_MAX     64
-#define IMPORT_FDS_MAX  8
+#define WORKERS_MAX     64    /* banger-import and banger-fetch */
+#define WORKER_FDS_MAX  8
 
 static struct {
     const struct monitor_start *start;
@@ -38,7 +38,7 @@ static struct {
     int stopping;
     long long kill_at; /* io_now_ms; 0: not yet */
     long long restarts[RESTARTS_MAX];
-    pid_t imports[IMPORTS_MAX];
+    pid_t workers[WORKERS_MAX];
 } monitor = {.engine_sock = -1, .signals = -1};
 
 /* --- the engine ------------------------------------------------------------------- */
@@ -73,9 +73,9 @@ static void forget_engine(void) {
         (void) close(monitor.engine_sock);
     monitor.engine_sock = -1;
     monitor.engine = 0;
-    for (size_t i = 0; i < IMPORTS_MAX; i++) {
-        if (monitor.imports[i] > 0)
-            (void) kill(monitor.imports[i], SIGKILL);
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        if (monitor.workers[i] > 0)
+            (void) kill(monitor.workers[i], SIGKILL);
     }
     helper_process_end();
 }
@@ -153,16 +153,18 @@ static int give_helper(const struct monitor_request *request, struct answer *ans
     return r;
 }
 
-static int start_import(const int *fds, size_t count, struct answer *answer) {
+static int start_worker(uint32_t op, const int *fds, size_t count, struct answer *answer) {
+    const int fetches = op == MONITOR_FETCH;
     size_t place = 0;
-    while (place < IMPORTS_MAX && monitor.imports[place] > 0)
+    while (place < WORKERS_MAX && monitor.workers[place] > 0)
         place++;
-    if (count < 2 || place == IMPORTS_MAX)
+    if (count < 2 || place == WORKERS_MAX)
         return count < 2 ? -EINVAL : -EAGAIN;
-    int all[IMPORT_FDS_MAX + 2] = {-1, -1};
+    int all[WORKER_FDS_MAX + 2] = {-1, -1};
     memcpy(&all[2], fds, sizeof(int) * count);
-    char *const argv[] = {(char *) "banger-import", NULL};
-    const struct child child = {.path = BANGER_LIBEXECDIR "/banger-import",
+    char *const argv[] = {(char *) (fetches ? "banger-fetch" : "banger-import"), NULL};
+    const struct child child = {.path =
+                                    fetches ? BANGER_LIBEXECDIR "/banger-fetch" : BANGER_LIBEXECDIR "/banger-import",
                                 .argv = argv,
                                 .fds = all,
                                 .count = count + 2,
@@ -170,7 +172,7 @@ static int start_import(const int *fds, size_t count, struct answer *answer) {
     pid_t pid = child_start(&child);
     if (pid < 0)
         return pid;
-    monitor.imports[place] = pid;
+    monitor.workers[place] = pid;
     answer->fd = (int) syscall(SYS_pidfd_open, pid, 0);
     if (answer->fd >= 0)
         return 0;
@@ -209,7 +211,8 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
     case MONITOR_HELPER:
         return give_helper(request, answer);
     case MONITOR_IMPORT:
-        return start_import(fds, count, answer);
+    case MONITOR_FETCH:
+        return start_worker(request->op, fds, count, answer);
     case MONITOR_STOP:
         return stop();
     case MONITOR_STATUS:
@@ -228,9 +231,9 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
 
 static void serve_engine(void) {
     struct monitor_request request;
-    int fds[IMPORT_FDS_MAX];
+    int fds[WORKER_FDS_MAX];
     size_t count = 0;
-    ssize_t n = fdpass_recv(monitor.engine_sock, &request, sizeof(request), fds, IMPORT_FDS_MAX, &count);
+    ssize_t n = fdpass_recv(monitor.engine_sock, &request, sizeof(request), fds, WORKER_FDS_MAX, &count);
     if (n != (ssize_t) sizeof(request)) {
         /* Its end, or nonsense: either way that engine is done; SIGCHLD follows. */
         fdpass_close(fds, count);
@@ -260,9 +263,9 @@ static void reap(void) {
             engine_died(status);
         else if (pid == helper_process_pid())
             helper_process_died(status);
-        for (size_t i = 0; i < IMPORTS_MAX; i++) {
-            if (monitor.imports[i] == pid)
-                monitor.imports[i] = 0;
+        for (size_t i = 0; i < WORKERS_MAX; i++) {
+            if (monitor.workers[i] == pid)
+                monitor.workers[i] = 0;
         }
     }
 }

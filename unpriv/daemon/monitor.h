@@ -24,6 +24,7 @@ enum monitor_op {
         7, /* slot, which = memory in MiB, vcpus -> folder of the VM's cgroup (cgroup.h); EOPNOTSUPP: none */
     MONITOR_CGROUP_END = 8, /* slot: the VM is gone */
     MONITOR_CGROUP_WHY = 9, /* -> text: why VMs have none, or "" */
+    MONITOR_FETCH = 10,     /* as MONITOR_IMPORT, but banger-fetch */
 };
 
 enum monitor_socket { MONITOR_QMP = 0, MONITOR_AGENT = 1 };
@@ -68,6 +69,8 @@ int monitor_helper(enum wire_worker worker, struct err *e);
 /* Starts banger-import. `fds` become its descriptors 2 (messages), 3 (plan), 4, 5, ...; they stay the
  * caller's. Returns a pidfd, the caller's. The process dies with the engine and with the monitor. */
 int monitor_import(const int *fds, size_t count, struct err *e);
+/* The same with banger-fetch. */
+int monitor_fetch(const int *fds, size_t count, struct err *e);
 /* A fresh cgroup with a VM's ceilings, for priv_vmm_spawn: its folder (the caller's), or -EOPNOTSUPP
  * where bangerd's own cgroup is not delegated; then VMs run without. */
 int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e);

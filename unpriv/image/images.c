@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define FOLDER     "images"
@@ -81,25 +82,16 @@ static int op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
     return 0;
 }
 
-static int read_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size, struct err *e) {
+int image_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size, struct err *e) {
     const char *name = name_of_asset(rpc->args, "an image", e);
     if (!name)
         return -EINVAL;
     (void) snprintf(r->name, sizeof(r->name), "%s", name);
-    if (name_copy_text(rpc->args, "kind", r->kind, sizeof(r->kind), e) ||
-        name_copy_text(rpc->args, "source", r->source, sizeof(r->source), e) ||
-        json_integer_or(rpc->args, "size", 0, SIZE_MOST, size, e))
+    if (json_integer_or(rpc->args, "size", 0, SIZE_MOST, size, e))
         return -EINVAL;
-    size_t kind = 0;
-    while (kind < sizeof(kinds) / sizeof(kinds[0]) && strcmp(kinds[kind], r->kind) != 0)
-        kind++;
-    if (kind == sizeof(kinds) / sizeof(kinds[0]))
-        return err_set(e, EINVAL, "\"kind\" must be debian, oci, bundle or local");
     if (*size && *size < SIZE_LEAST)
         return err_set(e, EINVAL, "an image of %lld bytes is too small: give at least %lld, or 0 to fit the content",
                        (long long) *size, (long long) SIZE_LEAST);
-    if (rpc->fd_count != 1)
-        return err_set(e, EINVAL, "image.import takes one descriptor, the tar stream; %zu came", rpc->fd_count);
     return 0;
 }
 
@@ -115,51 +107,81 @@ static int must_be_free(const char *name, struct err *e) {
     return r;
 }
 
-static int import_into(const struct rpc *rpc, int folder, int64_t size, struct import_result *got, struct err *e) {
-    const struct import_plan plan = {.mode = IMPORT_ROOTFS, .size = (uint64_t) size};
-    cleanup_fd int output = openat(folder, "rootfs.ext4", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (output < 0)
-        return err_sys(e, errno, "cannot make the image's file");
-    const int fds[] = {rpc->fds[0], output};
+static int fill(const struct rpc *rpc, int folder, struct image_record *r, image_make *make, void *arg,
+                struct import_result *got, struct err *e) {
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    cleanup_fd int rootfs = openat(folder, "rootfs.ext4", flags, 0600);
+    cleanup_fd int config = openat(folder, "config.json", flags, 0600);
+    if (rootfs < 0 || config < 0)
+        return err_sys(e, errno, "cannot make the image's files");
+    const struct image_files files = {rootfs, config};
+    struct stat st;
+    int failed = make(rpc, &files, r, arg, got, e);
+    if (failed == 0 && (fstat(config, &st) || (st.st_size == 0 && unlinkat(folder, "config.json", 0))))
+        failed = err_sys(e, errno, "cannot finish the image's files");
+    return failed;
+}
+
+int image_create(const struct rpc *rpc, struct image_record *r, image_make *make, void *arg, cJSON **result,
+                 struct err *e) {
+    struct import_result got = {0};
+    int failed = must_be_free(r->name, e);
+    if (failed)
+        return failed;
+    folder_new_id(r->id);
+    cleanup_fd int images = open_images(e);
+    if (images < 0)
+        return images;
+    cleanup_fd int folder = folder_begin(images, r->id);
+    if (folder < 0)
+        return err_sys(e, -folder, "cannot make a folder for the image");
+    failed = fill(rpc, folder, r, make, arg, &got, e);
+    if (failed) {
+        (void) folder_discard(images, r->id);
+        return failed;
+    }
+    failed = folder_commit(images, r->id);
+    if (failed)
+        return err_sys(e, -failed, "cannot write the image to the disk");
+    r->size = got.size;
+    r->used = got.used;
+    r->created = time(NULL);
+    failed = store_image_add(r, e);
+    if (failed) {
+        (void) folder_remove(images, r->id);
+        return failed;
+    }
+    rpc_progress(rpc, "import", "done", got.bytes, got.bytes);
+    *result = to_json(r);
+    return 0;
+}
+
+/* --- image.import -------------------------------------------------------------------- */
+
+static int import_tar(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
+                      struct import_result *got, struct err *e) {
+    const int64_t *size = arg;
+    const struct import_plan plan = {.mode = IMPORT_ROOTFS, .size = (uint64_t) *size};
+    const int fds[] = {rpc->fds[0], files->rootfs};
+    (void) r;
     rpc_progress(rpc, "import", "reading", 0, 0);
     return importer_run(rpc, &plan, fds, 2, "import", got, e);
 }
 
 static int op_import(struct rpc *rpc, cJSON **result, struct err *e) {
     struct image_record r = {0};
-    struct import_result got = {0};
     int64_t size = 0;
-    int failed = read_arguments(rpc, &r, &size, e);
-    if (failed == 0)
-        failed = must_be_free(r.name, e);
-    if (failed)
-        return failed;
-    folder_new_id(r.id);
-    cleanup_fd int images = open_images(e);
-    if (images < 0)
-        return images;
-    cleanup_fd int folder = folder_begin(images, r.id);
-    if (folder < 0)
-        return err_sys(e, -folder, "cannot make a folder for the image");
-    failed = import_into(rpc, folder, size, &got, e);
-    if (failed) {
-        (void) folder_discard(images, r.id);
-        return failed;
-    }
-    failed = folder_commit(images, r.id);
-    if (failed)
-        return err_sys(e, -failed, "cannot write the image to the disk");
-    r.size = got.size;
-    r.used = got.used;
-    r.created = time(NULL);
-    failed = store_image_add(&r, e);
-    if (failed) {
-        (void) folder_remove(images, r.id);
-        return failed;
-    }
-    rpc_progress(rpc, "import", "done", got.bytes, got.bytes);
-    *result = to_json(&r);
-    return 0;
+    if (image_arguments(rpc, &r, &size, e) || name_copy_text(rpc->args, "kind", r.kind, sizeof(r.kind), e) ||
+        name_copy_text(rpc->args, "source", r.source, sizeof(r.source), e))
+        return -EINVAL;
+    size_t kind = 0;
+    while (kind < sizeof(kinds) / sizeof(kinds[0]) && strcmp(kinds[kind], r.kind) != 0)
+        kind++;
+    if (kind == sizeof(kinds) / sizeof(kinds[0]))
+        return err_set(e, EINVAL, "\"kind\" must be debian, oci, bundle or local");
+    if (rpc->fd_count != 1)
+        return err_set(e, EINVAL, "image.import takes one descriptor, the tar stream; %zu came", rpc->fd_count);
+    return image_create(rpc, &r, import_tar, &size, result, e);
 }
 
 const struct rpc_op image_ops[] = {

@@ -1,10 +1,33 @@
-/* Images: base root file systems of the account, images/<id>/rootfs.ext4. */
+/* Images: base root file systems of the account, images/<id>/rootfs.ext4, and beside
+ * it config.json where the image says how it wants to be run. */
 #ifndef BANGER_IMAGE_IMAGES_H
 #define BANGER_IMAGE_IMAGES_H
 
 #include "../../common/err.h"
+#include "../daemon/rpc.h"
+#include "../store/store.h"
+#include "importer.h"
 
 /* Start-up: removes folders that no record owns (imports that did not end). 0 or a negative errno. */
 int images_recover(struct err *e);
+
+/* The files of an image that is being made: open for reading and writing, empty, the caller's no more
+ * than during the call. */
+struct image_files {
+    int rootfs; /* rootfs.ext4 */
+    int config; /* config.json; one that stays empty is not kept */
+};
+/* Fills the files; 0 with `got->size` and `got->used` set, or a negative errno. It may complete the record
+ * (but neither id nor name). */
+typedef int image_make(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
+                       struct import_result *got, struct err *e);
+
+/* Makes an image of the record's name, kind and source: a name that is taken is refused before `make`
+ * is called, and what fails leaves nothing behind. On success `*result` is the image. */
+int image_create(const struct rpc *rpc, struct image_record *r, image_make *make, void *arg, cJSON **result,
+                 struct err *e);
+
+/* The member `name` to `r->name`, and `size` (0: to fit the content) to `*size`: 0 or a negative errno. */
+int image_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size, struct err *e);
 
 #endif

@@ -6,6 +6,7 @@
 #include "../../common/err.h"
 #include "../daemon/rpc.h"
 #include "plan.h"
+#include "worker.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,19 @@ struct import_result {
 int importer_run(const struct rpc *rpc, const struct import_plan *plan, const int *fds, size_t count, const char *stage,
                  struct import_result *out, struct err *e);
 
-#define IMPORTER_FDS_MAX 6
+#define IMPORTER_FDS_MAX WORKER_FDS_MAX
+
+/* One import that the caller follows himself, with others (workers_follow), and ends
+ * (worker_end). `out` is set by the caller; so are `rpc` and `stage`, or NULL: then what
+ * it tells on the way is only kept here. */
+struct importer {
+    struct worker worker;
+    const struct rpc *rpc;
+    const char *stage;
+    struct import_result *out;
+    int64_t bytes, entries; /* so far */
+};
+int importer_start(struct importer *importer, const struct import_plan *plan, const int *fds, size_t count,
+                   struct err *e);
 
 #endif

@@ -1,0 +1,117 @@
+#include "fetcher.h"
+
+#include "../../common/cleanup.h"
+#include "../../common/json.h"
+#include "../daemon/monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define PIPE_SIZE (1 << 20)
+#define BYTES_MAX ((int64_t) 1 << 52) /* whole numbers a double holds */
+
+struct pull {
+    const struct rpc *rpc;
+    struct worker fetch;
+    struct importer import;
+    struct fetch_result *fetched;
+    int64_t bytes, total; /* as last told */
+};
+
+static int take_success(void *arg, const cJSON *line, struct err *e) {
+    static const char good[] = "0123456789abcdef";
+    struct pull *pull = arg;
+    struct fetch_result *out = pull->fetched;
+    const char *digest = json_string_or(line, "digest", "", e);
+    if (!digest || json_integer_or(line, "bytes", 0, BYTES_MAX, &out->bytes, e) ||
+        json_integer_or(line, "cached", 0, BYTES_MAX, &out->cached, e) ||
+        json_integer_or(line, "layers", 0, BYTES_MAX, &out->layers, e))
+        return -e->code;
+    if (digest[0] && (strncmp(digest, "sha256:", 7) != 0 || strlen(digest) != 7 + 64 || strspn(digest + 7, good) != 64))
+        return err_set(e, EBADMSG, "banger-fetch answered with a digest that is none: reinstall banger");
+    (void) snprintf(out->digest, sizeof(out->digest), "%s", digest);
+    const int64_t all = pull->total ? pull->total : 1;
+    rpc_progress(pull->rpc, "pull", out->cached && !out->bytes ? "cached" : "done", all, all);
+    pull->import.stage = "import"; /* what is left is its own matter */
+    return 0;
+}
+
+static void take_progress(void *arg, const cJSON *progress) {
+    struct pull *pull = arg;
+    struct err ignored = {0};
+    int64_t bytes = 0, total = 0, ready = 0, layers = 0;
+    char text[96];
+    if (json_integer_or(progress, "bytes", 0, BYTES_MAX, &bytes, &ignored) ||
+        json_integer_or(progress, "total", 0, BYTES_MAX, &total, &ignored) ||
+        json_integer_or(progress, "ready", 0, BYTES_MAX, &ready, &ignored) ||
+        json_integer_or(progress, "layers", 0, BYTES_MAX, &layers, &ignored))
+        return;
+    pull->bytes = bytes;
+    pull->total = total;
+    if (layers)
+        (void) snprintf(text, sizeof(text), "%lld of %lld layers, %lld files", (long long) ready, (long long) layers,
+                        (long long) pull->import.entries);
+    else
+        (void) snprintf(text, sizeof(text), "asking");
+    /* Not done before the last line says so: a stage that is done is finished. */
+    rpc_progress(pull->rpc, "pull", text, bytes, total > bytes ? total : bytes + 1);
+}
+
+static const struct worker_kind fetch_worker = {
+    .name = "banger-fetch", .start = monitor_fetch, .success = take_success, .progress = take_progress};
+
+static int start(struct pull *pull, const struct fetch_job *job, struct err *e) {
+    int ends[2];
+    int inputs[IMPORTER_FDS_MAX];
+    if (job->output_count >= IMPORTER_FDS_MAX)
+        return err_set(e, EINVAL, "an import takes at most %d descriptors", IMPORTER_FDS_MAX);
+    cleanup_free char *request = cJSON_PrintUnformatted(job->request);
+    if (!request)
+        return err_set(e, ENOMEM, "there is not enough memory: free some and try again");
+    if (pipe2(ends, O_CLOEXEC))
+        return err_sys(e, errno, "cannot make a pipe");
+    cleanup_fd int from = ends[0];
+    cleanup_fd int to = ends[1];
+    (void) fcntl(to, F_SETPIPE_SZ, PIPE_SIZE); /* larger is faster; refused is harmless */
+    const int fetch_fds[] = {job->cache, to, job->config};
+    inputs[0] = from;
+    memcpy(&inputs[1], job->outputs, sizeof(int) * job->output_count);
+    int r = worker_start(&pull->fetch, &fetch_worker, pull, request, strlen(request), fetch_fds,
+                         job->config < 0 ? 2 : 3, e);
+    return r ? r : importer_start(&pull->import, &job->plan, inputs, job->output_count + 1, e);
+}
+
+/* Whose failure it was: each of the two fails when the other does. The fetch says EPIPE
+ * when nobody took what it had. */
+static const struct err *choose(const struct pull *pull) {
+    const struct worker *fetch = &pull->fetch, *import = &pull->import.worker;
+    const int own = fetch->ended && fetch->result && (fetch->killed || fetch->result != -EPIPE);
+    if (own || !import->ended || !import->result)
+        return &fetch->error;
+    return &import->error;
+}
+
+int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_result *fetched,
+                struct import_result *imported, struct err *e) {
+    struct pull pull = {.rpc = rpc,
+                        .fetch = {.messages = -1, .process = -1},
+                        .import = {.worker = {.messages = -1, .process = -1}, .rpc = rpc, .out = imported},
+                        .fetched = fetched};
+    struct worker *const workers[] = {&pull.fetch, &pull.import.worker};
+    *fetched = (struct fetch_result){0};
+    struct err local = {0};
+    int r = start(&pull, job, &local);
+    if (r == 0) {
+        r = workers_follow(rpc, workers, 2);
+        if (r == -ECANCELED)
+            (void) err_set(&local, ECANCELED, "the pull was cancelled");
+        else if (r)
+            local = *choose(&pull);
+    }
+    worker_end(&pull.fetch);
+    worker_end(&pull.import.worker);
+    if (r && e)
+        *e = local;
+    return r ? -local.code : 0;
+}
