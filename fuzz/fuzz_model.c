@@ -102,8 +102,8 @@ static struct policy_fd make_fd(uid_t uid) {
         .socket_domain = (int) PICK(1, AF_UNIX, AF_INET, (uint64_t) -1),
         .socket_type = (int) PICK(1, SOCK_STREAM, SOCK_DGRAM, (uint64_t) -1),
         .listening = (int) PICK(1, 1, 0) & 1,
-        .magic =
-            (uint32_t) PICK(4, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC, CGROUP2_SUPER_MAGIC, NFS_SUPER_MAGIC),
+        .magic = (uint32_t) PICK(4, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC, CGROUP2_SUPER_MAGIC,
+                                 NFS_SUPER_MAGIC, NSFS_MAGIC),
         .size = PICK(4, 4096, 1 << 20, 0, wire_snap_overlay(4096), wire_snap_overlay(1 << 20)),
         .reserved = PICK(4, wire_snap_overlay(4096), wire_snap_overlay(1 << 20), 0),
         .dev = (dev_t) PICK(1, 1, 2),

@@ -13,6 +13,8 @@ N, C, PATH = r"(0|[1-9]\d{0,9})", r"(\d+(?:\.\d+){3}/(?:0|[1-9]\d?))", r"(?:/(?!
 LINES = [re.compile(x, re.A) for x in (rf"(allow|deny) (uid|gid) {N}", rf"(pool) {C} {N}", rf"(subnet) {C} uid {N}",
          rf"(slots|memory-max|vcpus-max|disk-max) {N}", r"(nat) (yes|no)", r"(uplink) ([^./: ][^/: ]{0,14})",
          rf"(private) allow {C}", rf"(vmm) ([^ ]{{1,31}}) ({PATH}(?: {PATH}){{0,8}})")]
+FILES = (0xef53, 0x58465342, 0x01021994, 0x9123683e, 0xf2f52010, 0x794c7630, 0x6969, 0xfe534d42, 0xff534d42, 0x65735546,
+         0x2fc12fc1, 0xca451a4e)
 ROLES = "memfd reg:2 reg:2 reg:2 dir reg:0 reg:0 reg|blk:2 reg:2 listen listen tun:2".split()
 
 def read_line(p, words):
@@ -55,7 +57,8 @@ def parse(text):
 
 def fits(fd, role, uid):
     names, _, access = role.partition(":")
-    kinds = {stat.S_IFDIR: "cgroup" if fd.magic == 0x63677270 else "dir", stat.S_IFREG: "reg", stat.S_IFBLK: "blk",
+    kinds = {stat.S_IFDIR: "cgroup" if fd.magic == 0x63677270 else "dir", stat.S_IFBLK: "blk",
+             stat.S_IFREG: "reg" if fd.magic in FILES else "",
              stat.S_IFCHR: "tun" if fd.rdev == 10 << 8 | 200 else "", stat.S_IFSOCK: "listen"}
     kind = kinds.get(stat.S_IFMT(fd.mode), "")
     if kind == "reg" and fd.seals >= 0 and names == "memfd":
@@ -74,14 +77,13 @@ def reachable(p, c):
     except ValueError:
         return False
 
-def first(checks):
-    return next((reason for wrong, reason in checks if wrong), 0)
+def first(checks): return next((reason for wrong, reason in checks if wrong), 0)
 
 def snapshot(p, uid, base, over):
     chunks = -(-base.size // 4096)
     same = (base.dev, base.ino) == (over.dev, over.ino)
     return first([x for fd, role in ((base, "reg:0"), (over, "reg:2")) for x in (
-                  (not fits(fd, role, uid) or fd.uid != uid, 13), (fd.magic not in (0xef53, 0x58465342, 0x01021994), 15))] +
+                  (not fits(fd, role, uid) or fd.uid != uid, 13), (fd.magic not in FILES[:3], 15))] +
                  [(same or base.size == 0 or base.size % 512 or over.flags & 0o2000, 13), (base.size > p["disk-max"] << 20, 16),
                   (over.size < (chunks + chunks // 256 + 3) * 4096 or over.reserved < over.size, 15)])
 

@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#define ZFS_SUPER_MAGIC      0x2fc12fc1 /* these two are not in linux/magic.h */
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+
 /* Deny wins over allow, and both over silence. */
 static enum policy_reason listed(const struct policy *policy, const struct policy_who *who) {
     enum policy_reason answer = POLICY_NOT_LISTED;
@@ -103,6 +106,20 @@ static const struct fd_rule spawn_fds[SPAWN_ROLES] = {
 static const struct fd_rule snap_fds[SNAP_FDS] = {
     [SNAP_BASE] = {KIND_REGULAR, O_RDONLY}, [SNAP_OVERLAY] = {KIND_REGULAR, O_RDWR}};
 
+/* Where an account has files; on the first RESERVING of them what fallocate(2) reserved stays
+ * reserved. A regular file elsewhere (nsfs, proc) is something of the kernel's. */
+#define RESERVING 3
+static const uint32_t file_systems[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       TMPFS_MAGIC,     BTRFS_SUPER_MAGIC,
+                                        F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+                                        CIFS_SUPER_MAGIC, FUSE_SUPER_MAGIC,      ZFS_SUPER_MAGIC, BCACHEFS_SUPER_MAGIC};
+
+static int lies_on(const struct policy_fd *fd, size_t kinds) {
+    size_t i = 0;
+    while (i < kinds && file_systems[i] != fd->magic)
+        i++;
+    return i < kinds;
+}
+
 /* What becomes writable in the jail must be the caller's own. */
 static int kind_of_folder(const struct policy_fd *fd, uid_t uid) {
     if (fd->uid != uid)
@@ -111,7 +128,7 @@ static int kind_of_folder(const struct policy_fd *fd, uid_t uid) {
 }
 
 static int kind_of(const struct policy_fd *fd, uid_t uid) {
-    if (S_ISREG(fd->mode))
+    if (S_ISREG(fd->mode) && lies_on(fd, sizeof(file_systems) / sizeof(file_systems[0])))
         return fd->seals >= 0 ? KIND_REGULAR | KIND_MEMFD : KIND_REGULAR; /* any file of a tmpfs has seals */
     if (S_ISBLK(fd->mode))
         return KIND_BLOCK;
@@ -138,10 +155,6 @@ static int fd_is_right(const struct policy_fd *fd, const struct fd_rule *rule, u
 
 /* --- snapshots -------------------------------------------------------------------- */
 
-static int keeps_reservations(uint32_t magic) {
-    return magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC || magic == TMPFS_MAGIC;
-}
-
 /* A snapshot whose overlay becomes full is lost as a whole. */
 static enum policy_reason decide_snap(const struct policy *policy, const struct policy_who *who,
                                       const struct policy_fd *fds) {
@@ -149,7 +162,7 @@ static enum policy_reason decide_snap(const struct policy *policy, const struct 
     for (int i = 0; i < SNAP_FDS; i++) {
         if (!fd_is_right(&fds[i], &snap_fds[i], who->uid) || fds[i].uid != who->uid)
             return POLICY_DESCRIPTOR;
-        if (!keeps_reservations(fds[i].magic))
+        if (!lies_on(&fds[i], RESERVING))
             return POLICY_OVERLAY;
     }
     /* The kernel would write a loop device's blocks at the end of a file opened for appending. */

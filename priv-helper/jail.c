@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define JAIL_BINARY   "/banger-jail"
+#define JAIL_FILE     BANGER_LIBEXECDIR JAIL_BINARY
 #define PLACES_MAX    (POLICY_FOLDERS_MAX + 11)
 #define HIGH_FD       32 /* beyond every number a jail uses */
 #define REPORT_FD     SPAWN_FD_NUMBER(SPAWN_FDS)
@@ -57,8 +58,6 @@ struct spawn {
     struct place places[PLACES_MAX];
     size_t place_count;
 };
-
-static int jail_binary = -1;
 
 /* --- in the child --------------------------------------------------------- */
 
@@ -109,10 +108,19 @@ static void add_disk(struct spawn *s, enum wire_spawn_fd role, const char *path)
         add_tree(s, s->fds[role], "", path, MOUNT_ATTR_NOEXEC);
 }
 
+/* By its path each time: an upgrade puts another there. Root's alone, as it was installed. */
+static void add_jail(struct spawn *s) {
+    struct stat st;
+    add_tree(s, AT_FDCWD, JAIL_FILE, JAIL_BINARY, MOUNT_ATTR_RDONLY);
+    must(s, SPAWN_STEP_EXEC, fstat(s->places[0].tree, &st));
+    errno = EPERM;
+    must(s, SPAWN_STEP_EXEC, st.st_uid || (st.st_mode & (S_IFMT | S_IWGRP | S_IWOTH)) != S_IFREG ? -1 : 0);
+}
+
 /* Before any namespace is left. The nodes are the account's own: nobody needs to be in
  * group kvm. */
 static void choose_places(struct spawn *s) {
-    add_tree(s, jail_binary, "", JAIL_BINARY, MOUNT_ATTR_RDONLY);
+    add_jail(s);
     add_place(s, "/dev/null", -1, S_IFCHR | 0600, makedev(1, 3));
     add_place(s, "/dev/urandom", -1, S_IFCHR | 0600, makedev(1, 9));
     add_place(s, "/dev/kvm", -1, S_IFCHR | 0600, makedev(10, 232));
@@ -264,11 +272,8 @@ static _Noreturn void child(struct spawn *s) {
 /* --- in the worker -------------------------------------------------------- */
 
 int jail_worker_init(void) {
-    jail_binary = open(BANGER_LIBEXECDIR JAIL_BINARY, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    if (jail_binary < 0)
-        return -errno;
     /* No zombies, and nothing to wait for: who asked for a VM has its pidfd. */
-    return signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
+    return access(JAIL_FILE, F_OK) || signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
 }
 
 /* What became of the child: "about to execute" and then the end of the pipe is good. */

@@ -231,9 +231,10 @@ Test(policy, limits_on_both_sides) {
 
 /* --- the descriptors of a spawn ------------------------------------------------------ */
 
-static const struct policy_fd regular_rw = {.mode = S_IFREG, .flags = O_RDWR, .seals = -1};
-static const struct policy_fd regular_ro = {.mode = S_IFREG, .flags = O_RDONLY, .seals = -1};
-static const struct policy_fd memfd = {.mode = S_IFREG, .flags = O_RDWR, .seals = F_SEAL_WRITE};
+static const struct policy_fd regular_rw = {.mode = S_IFREG, .flags = O_RDWR, .seals = -1, .magic = EXT4_SUPER_MAGIC};
+static const struct policy_fd regular_ro = {
+    .mode = S_IFREG, .flags = O_RDONLY, .seals = -1, .magic = BTRFS_SUPER_MAGIC};
+static const struct policy_fd memfd = {.mode = S_IFREG, .flags = O_RDWR, .seals = F_SEAL_WRITE, .magic = TMPFS_MAGIC};
 static const struct policy_fd folder = {.mode = S_IFDIR, .uid = 1000, .flags = O_PATH, .seals = -1};
 static const struct policy_fd listener = {.mode = S_IFSOCK,
                                           .flags = O_RDWR,
@@ -277,20 +278,23 @@ Test(policy, spawn) {
 Test(policy, spawn_descriptors) {
     const struct wire_request spawn = {.op = WIRE_VMM_SPAWN, .memory_mib = 1, .vcpus = 1};
     struct policy_fd kvm = {.mode = S_IFCHR, .rdev = makedev(10, 232), .flags = O_RDWR, .seals = -1};
-    struct policy_fd foreign = folder, packet = listener, connected = listener, path = regular_ro, open_memfd = memfd;
+    struct policy_fd foreign = folder, packet = listener, connected = listener, path = regular_ro, open_memfd = memfd,
+                     namespace = regular_ro;
     foreign.uid = 0;
     packet.socket_type = SOCK_SEQPACKET;
     connected.listening = 0;
     path.flags = O_PATH;
     open_memfd.seals = 0;
+    namespace.magic = NSFS_MAGIC;
     const struct {
         int role;
         struct policy_fd fd;
     } bad[] = {
-        {SPAWN_ARGS, regular_rw},  {SPAWN_ARGS, open_memfd}, {SPAWN_LOG, regular_ro},  {SPAWN_STATUS, folder},
-        {SPAWN_CONSOLE, listener}, {SPAWN_JAIL, regular_rw}, {SPAWN_JAIL, foreign},    {SPAWN_KERNEL, regular_rw},
-        {SPAWN_KERNEL, path},      {SPAWN_INITRD, folder},   {SPAWN_ROOT, regular_ro}, {SPAWN_ROOT, kvm},
-        {SPAWN_WORK, folder},      {SPAWN_QMP, packet},      {SPAWN_AGENT, connected}, {SPAWN_TAP, kvm},
+        {SPAWN_ARGS, regular_rw},  {SPAWN_ARGS, open_memfd},  {SPAWN_LOG, regular_ro},  {SPAWN_STATUS, folder},
+        {SPAWN_CONSOLE, listener}, {SPAWN_JAIL, regular_rw},  {SPAWN_JAIL, foreign},    {SPAWN_KERNEL, regular_rw},
+        {SPAWN_KERNEL, path},      {SPAWN_INITRD, folder},    {SPAWN_ROOT, regular_ro}, {SPAWN_ROOT, kvm},
+        {SPAWN_WORK, folder},      {SPAWN_KERNEL, namespace}, {SPAWN_QMP, packet},      {SPAWN_AGENT, connected},
+        {SPAWN_TAP, kvm},
     };
     struct policy_fd fds[SPAWN_FDS];
     parse(GOOD);
