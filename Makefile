@@ -55,12 +55,12 @@ IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson
 DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
-CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/workspace/*.c) unpriv/store/paths.c unpriv/image/catalog.c \
+CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
     unpriv/priv/sentence.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.
-CLI_LIB    := -lcjson -lmd -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
+CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

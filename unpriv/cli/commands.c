@@ -2,7 +2,7 @@
 #include "commands.h"
 
 #include "../../common/version.h"
-#include "../image/catalog.h"
+#include "../catalog/catalog.h"
 #include "audit.h"
 #include "config.h"
 #include "doctor.h"

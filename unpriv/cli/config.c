@@ -1,19 +1,16 @@
 #include "config.h"
 
-#include "../../common/cleanup.h"
 #include "../../common/toml.h"
-#include "../image/catalog.h"
+#include "../catalog/catalog.h"
 #include "client.h"
+#include "file.h"
 #include "output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FILE_NAME "config.toml"
 #define TABLE     "vm_defaults"
@@ -136,26 +133,6 @@ int config_parse(const char *text, size_t size, const char *file, struct config 
     return toml_read(text, size, file, visit, config, e);
 }
 
-/* All of the file, or a negative errno; one byte more than may be shows that it is too large. */
-static ssize_t slurp(const char *file, char *text, size_t size, struct err *e) {
-    struct stat st;
-    size_t have = 0;
-    cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_sys(e, errno, "cannot open %s", file);
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-        return err_set(e, EINVAL, "%s is not a regular file: make it one, or remove it", file);
-    while (have < size) {
-        ssize_t n = read(fd, text + have, size - have);
-        if (n < 0 && errno != EINTR)
-            return err_sys(e, errno, "cannot read %s", file);
-        if (n == 0)
-            break;
-        have += n > 0 ? (size_t) n : 0;
-    }
-    return (ssize_t) have;
-}
-
 int config_load(struct err *e) {
     static struct err first;
     if (!own_file[0]) {
@@ -163,7 +140,7 @@ int config_load(struct err *e) {
         const struct paths *paths = client_paths(&first);
         if (paths) {
             (void) snprintf(own_file, sizeof(own_file), "%s/" FILE_NAME, paths->config);
-            ssize_t size = slurp(own_file, text, sizeof(text), &first);
+            ssize_t size = file_read(own_file, text, sizeof(text), &first);
             if (size >= 0 && config_parse(text, (size_t) size, own_file, &own, &first))
                 memset(&own, 0, sizeof(own));
         }

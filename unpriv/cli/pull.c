@@ -4,8 +4,8 @@
 #include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/version.h"
-#include "../image/catalog.h"
 #include "../workspace/process.h"
+#include "catalogs.h"
 #include "client.h"
 #include "output.h"
 #include "package.h"
@@ -89,8 +89,9 @@ static int end_group(pid_t group) {
 static int run_recipe(int to, void *arg, struct err *e) {
     struct recipe *recipe = arg;
     char program[PATH_MAX];
-    (void) snprintf(program, sizeof(program), "%s/%s", BANGER_DATADIR, recipe->image->recipe);
-    const char *const argv[] = {program, recipe->image->argument, NULL};
+    (void) snprintf(program, sizeof(program), "%s/images/%s/%s.sh", BANGER_DATADIR, recipe->image->kind,
+                    recipe->image->kind);
+    const char *const argv[] = {program, recipe->image->release, NULL};
     cleanup_fd int log = open(recipe->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int ends[2];
     if (log < 0 || pipe2(ends, O_CLOEXEC) < 0)
@@ -126,11 +127,9 @@ static int log_path(const char *name, char out[PATH_MAX + 128], struct err *e) {
 }
 
 int pull_image(const char *name, int64_t size, struct progress *p, struct err *e) {
-    const struct catalog_image *image = catalog_image(name);
+    const struct catalog_image *image = catalogs_image(name, e);
     if (!image)
-        return err_set(e, ENOENT,
-                       "no image is named %s, here or in the catalog: `banger image list --available` shows both",
-                       name);
+        return -e->code;
     struct recipe recipe = {.image = image};
     struct feed feed;
     int r = log_path(name, recipe.log, e);
@@ -188,12 +187,8 @@ int pull_kernel_from(const char *name, const char *from, int replace, struct pro
 }
 
 int pull_kernel(const char *name, int replace, struct progress *p, struct err *e) {
-    const struct catalog_kernel *kernel = catalog_kernel(name);
-    if (!kernel)
-        return err_set(e, ENOENT,
-                       "no kernel is named %s, here or in the catalog: `banger kernel list --available` shows both",
-                       name);
-    return pull_kernel_from(name, kernel->package, replace, p, e);
+    const struct catalog_kernel *kernel = catalogs_kernel(name, e);
+    return kernel ? pull_kernel_from(name, kernel->package, replace, p, e) : -e->code;
 }
 
 static int daemon_is_ours(void) {
@@ -219,7 +214,8 @@ static int refresh_kernel(const char *name, const cJSON *record, struct progress
     int fd = package_kept(paths, name);
     if (fd >= 0)
         return import_kernel(name, output_member(record, "source"), fd, 1, p, e);
-    if (catalog_kernel(name))
+    struct err why = {0};
+    if (catalogs_kernel(name, &why))
         return pull_kernel(name, 1, p, e);
     if (p)
         progress_warn(p, "the kernel holds the agent of another banger: import it again with `banger kernel import`");
@@ -232,13 +228,13 @@ int pull_needed(const char *image, const char *kernel, struct progress *p, struc
     cJSON *record = NULL;
     int r = client_simple("image.show", client_named(image), &record, e);
     cJSON_Delete(record);
-    if (r == -ENOENT && catalog_image(image))
+    if (r == -ENOENT)
         r = pull_image(image, 0, p, e);
     if (r < 0)
         return r;
     record = NULL;
     r = client_simple("kernel.show", client_named(kernel), &record, e);
-    if (r == -ENOENT && catalog_kernel(kernel))
+    if (r == -ENOENT)
         r = pull_kernel(kernel, 0, p, e);
     else if (r == 0 && strcmp(output_member(record, "agent"), BANGER_STAMP) != 0)
         r = refresh_kernel(kernel, record, p, e);

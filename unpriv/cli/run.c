@@ -1,8 +1,8 @@
 #include "run.h"
 
 #include "../../common/cleanup.h"
-#include "../image/catalog.h"
 #include "../workspace/workspace.h"
+#include "catalogs.h"
 #include "client.h"
 #include "config.h"
 #include "key.h"
@@ -184,8 +184,8 @@ static void open_launch(struct launch *l, const struct invocation *in) {
     memset(l, 0, sizeof(*l));
     l->in = in;
     l->image = config_text(in, CONFIG_IMAGE);
-    const struct catalog_image *entry = catalog_image(l->image);
-    l->kernel = options_text(in, OPT_KERNEL, entry ? entry->kernel : CATALOG_DEFAULT_KERNEL);
+    const struct catalog_image *entry = catalogs_image(l->image, &l->error);
+    l->kernel = options_text(in, OPT_KERNEL, entry && entry->kernel[0] ? entry->kernel : CATALOG_DEFAULT_KERNEL);
     progress_open(&l->progress, stderr, options_given(in, OPT_QUIET));
 }
 

@@ -1,6 +1,6 @@
 #include "stores.h"
 
-#include "../image/catalog.h"
+#include "catalogs.h"
 #include "client.h"
 #include "output.h"
 #include "package.h"
@@ -54,15 +54,17 @@ static int has_name(const cJSON *list, const char *name) {
 /* A list's answer under `key`, as JSON or through `rows`; then, with --available,
  * the catalog's entries that are not in it. */
 static int list(const struct invocation *in, const char *op, const char *key, const char *const *headers, int columns,
-                void (*rows)(struct table *t, const cJSON *item), void (*available)(cJSON *list)) {
+                void (*rows)(struct table *t, const cJSON *item),
+                void (*available)(const struct catalog *c, cJSON *list)) {
     struct err e = {0};
     cJSON *result = NULL;
-    int r = client_simple(op, NULL, &result, &e);
+    const struct catalog *all = options_given(in, OPT_AVAILABLE) ? catalogs(&e) : NULL;
+    int r = e.code ? -e.code : client_simple(op, NULL, &result, &e);
     if (r < 0)
         return session_failed(r, &e);
     cJSON *items = cJSON_GetObjectItemCaseSensitive(result, key);
-    if (options_given(in, OPT_AVAILABLE))
-        available(items);
+    if (all)
+        available(all, items);
     if (options_given(in, OPT_JSON)) {
         output_json(result);
         return 0;
@@ -102,10 +104,9 @@ static void add_entry(cJSON *items, const char *name, const char *kind, const ch
     (void) cJSON_AddItemToArray(items, entry);
 }
 
-static void available_images(cJSON *items) {
-    const struct catalog_image *image = NULL;
-    for (size_t i = 0; (image = catalog_image_at(i)); i++)
-        add_entry(items, image->name, image->kind, image->name);
+static void available_images(const struct catalog *c, cJSON *items) {
+    for (size_t i = 0; i < c->image_count; i++)
+        add_entry(items, c->images[i].name, c->images[i].kind, c->images[i].name);
 }
 
 int command_image_list(const struct invocation *in) {
@@ -147,10 +148,9 @@ static void kernel_row(struct table *t, const cJSON *kernel) {
     table_cell(t, "%s", *output_member(kernel, "id") ? output_member(kernel, "created") : "to pull");
 }
 
-static void available_kernels(cJSON *items) {
-    const struct catalog_kernel *kernel = NULL;
-    for (size_t i = 0; (kernel = catalog_kernel_at(i)); i++)
-        add_entry(items, kernel->name, NULL, kernel->package);
+static void available_kernels(const struct catalog *c, cJSON *items) {
+    for (size_t i = 0; i < c->kernel_count; i++)
+        add_entry(items, c->kernels[i].name, NULL, c->kernels[i].package);
 }
 
 int command_kernel_list(const struct invocation *in) {

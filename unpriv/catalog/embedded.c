@@ -1,0 +1,15 @@
+#include "catalog.h"
+
+const char catalog_embedded[] = "format = 1\n"
+                                "\n"
+                                "[[image]]\n"
+                                "name = \"" CATALOG_DEFAULT_IMAGE "\"\n"
+                                "kind = \"debian\"\n"
+                                "release = \"bookworm\"\n"
+                                "kernel = \"" CATALOG_DEFAULT_KERNEL "\"\n"
+                                "text = \"Debian 12, built here from the signed archive by mmdebstrap\"\n"
+                                "\n"
+                                "[[kernel]]\n"
+                                "name = \"" CATALOG_DEFAULT_KERNEL "\"\n"
+                                "package = \"linux-image-cloud-amd64\"\n"
+                                "text = \"Debian's own kernel for virtual machines\"\n";
