@@ -117,15 +117,27 @@ pids_of() {
     done
 }
 
-# end_pids PID...: TERM, and KILL for who is there after five seconds.
-end_pids() {
-    [ $# -gt 0 ] || return 0
-    kill "$@" 2>/dev/null || true
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
-        kill -0 "$@" 2>/dev/null || return 0
-        sleep 0.2
+# one_lives PID...
+one_lives() {
+    for pid; do
+        ! kill -0 "$pid" 2>/dev/null || return 0
     done
-    kill -KILL "$@" 2>/dev/null || true
+    return 1
+}
+
+# end_pids PID...: TERM, KILL for who is there after five seconds, and five more for the
+# kernel to take them away: what they held is free afterwards.
+end_pids() {
+    for signal in TERM KILL; do
+        for pid; do
+            kill -$signal "$pid" 2>/dev/null || true
+        done
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+            one_lives "$@" || return 0
+            sleep 0.2
+        done
+    done
+    say "of the processes $* one does not end: see /proc/PID/stack of it"
 }
 
 # By SIGTERM, which leaves VMs alone; the next command starts a daemon again.
@@ -177,7 +189,9 @@ remove_kernel_objects() {
     for device in /sys/block/dm-*/dm/name; do
         name=$(cat "$device" 2>/dev/null) || continue
         case $name in banger-*)
-            dmsetup remove --retry "$name" 2>/dev/null || say "cannot remove the snapshot $name: end what has it open, then run \`dmsetup remove $name\`"
+            # Without udev's word, which may never come; one that went by itself meanwhile is as good.
+            timeout 20 dmsetup remove --noudevsync --retry "$name" 2>/dev/null || [ ! -e "$device" ] ||
+                say "cannot remove the snapshot $name: end what has it open, then run \`dmsetup remove $name\`"
             ;;
         esac
     done

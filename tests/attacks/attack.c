@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* Mutants are waited for less: what does not end soon does not end. */
-#define END_MS (getenv("ATTACK_HASTE") ? 1000 : 8000)
+#define END_MS patience(getenv("ATTACK_HASTE") ? 1000 : 8000)
 
 static int failures;
 
@@ -88,7 +88,7 @@ int exchange(struct lab_helper *h, enum wire_worker worker, const struct wire_re
     size_t have = 0;
     int r = fdpass_send(sock, rq, sizeof(*rq), fds, count);
     if (!r)
-        r = io_wait(sock, POLLIN, 15000);
+        r = io_wait(sock, POLLIN, patience(15000));
     if (!r) {
         ssize_t n = fdpass_recv(sock, reply, sizeof(*reply), &got, 1, &have);
         r = n == (ssize_t) sizeof(*reply) ? 0 : n < 0 ? (int) n : -EPIPE;
@@ -282,17 +282,22 @@ const char *bridge(uid_t uid) {
 int interface_exists(const char *name) {
     return if_nametoindex(name) != 0;
 }
+int patience(int ms) {
+    const char *slow = getenv("ATTACK_SLOW");
+    int times = slow ? atoi(slow) : 1;
+    return ms * (times > 1 ? times : 1);
+}
 int interface_goes(const char *name) {
-    for (int i = 0; i < 200 && interface_exists(name); i++)
+    for (int i = patience(200); i > 0 && interface_exists(name); i--)
         usleep(10000);
     return !interface_exists(name);
 }
 int readable(int fd, int timeout_ms) {
-    return io_wait(fd, POLLIN, timeout_ms) == 0;
+    return io_wait(fd, POLLIN, patience(timeout_ms)) == 0;
 }
 int is_closed(int fd, int timeout_ms) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, timeout_ms) == 1 && (p.revents & (POLLHUP | POLLERR));
+    return poll(&p, 1, patience(timeout_ms)) == 1 && (p.revents & (POLLHUP | POLLERR));
 }
 int is_running(pid_t pid) {
     const char *state = strrchr(content("/proc/%d/stat", pid), ')');

@@ -78,6 +78,9 @@ size_t count_fds(pid_t pid);
 const char *tap(uid_t uid, uint32_t slot);
 const char *bridge(uid_t uid);
 int interface_exists(const char *name);
+/* What takes `ms` at most on a fast machine, in milliseconds of this one: ATTACK_SLOW=N says
+ * that it is N times slower (a guest under emulation). All waits below are in fast ones. */
+int patience(int ms);
 /* Until `name` is gone: 1, or 0 after two seconds. */
 int interface_goes(const char *name);
 /* Until there is something to read: 1, or 0. */

@@ -101,7 +101,7 @@ int spawn(struct lab_helper *h, struct machine *m, uint32_t slot) {
 
 const char *machine_says(const struct machine *m) {
     static char text[65536];
-    for (int i = 0; i < 100; i++, usleep(20000)) {
+    for (int i = patience(100); i > 0; i--, usleep(20000)) {
         ssize_t n = pread(m->fds[SPAWN_CONSOLE], text, sizeof(text) - 1, 0);
         text[n > 0 ? n : 0] = '\0';
         if (strstr(text, "ready\n") || (m->pidfd >= 0 && readable(m->pidfd, 0)))

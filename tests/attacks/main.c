@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE (getenv("ATTACK_HASTE") ? 15u : 40u) /* seconds an attack may take */
+#define LIMIT ((unsigned) patience(getenv("ATTACK_HASTE") ? 15 : 40)) /* seconds an attack may take */
 
 int attack_failures(void);
 
@@ -28,10 +28,10 @@ static int is_ours(const char *name) {
     return strncmp(name, "bgr", 3) == 0 || (strncmp(name, "bt", 2) == 0 && strlen(name) == 13);
 }
 
-/* An interface of an account that is still there after a second, or "". */
+/* An interface of an account that is still there after three seconds, or "". */
 static const char *residue(void) {
     static char name[IFNAMSIZ];
-    for (int i = 0; i < 150; i++, usleep(20000)) {
+    for (int i = patience(150); i > 0; i--, usleep(20000)) {
         struct if_nameindex *all = if_nameindex();
         name[0] = '\0';
         for (struct if_nameindex *each = all; each && each->if_index; each++) {
@@ -59,7 +59,7 @@ static void run(const struct attack *attack) {
     pid_t pid = fork();
     if (pid == 0) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void) alarm(PATIENCE);
+        (void) alarm(LIMIT);
         attack->run();
         (void) fflush(stdout);
         _exit(attack_failures() != 0);

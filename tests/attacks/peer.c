@@ -185,7 +185,7 @@ static void flood(void) {
     long long from = io_now_ms();
     struct guest g = lab_up(&h, BOB, 0);
     expect(g.fd >= 0, "the other account is not served");
-    expect(io_now_ms() - from < 6000, "it waits %lld ms", io_now_ms() - from);
+    expect(io_now_ms() - from < patience(6000), "it waits %lld ms", io_now_ms() - from);
     (void) ask_net(&h, WIRE_NET_DOWN, 0, 0);
     close(g.fd);
     lab_end(&h);
@@ -215,7 +215,7 @@ static void never_reads(void) {
     int few = 2304;
     (void) setsockopt(h.net, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
     long long from = io_now_ms();
-    while (io_now_ms() - from < 9000 && is_running(h.pid)) {
+    while (io_now_ms() - from < patience(9000) && is_running(h.pid)) {
         if (send(h.net, &rq, sizeof(rq), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
             break;
         usleep(1000);

@@ -2,6 +2,8 @@
 #include "attack.h"
 #include "trace.h"
 
+#include "../../common/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -19,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROCESSES (WIRE_WORKERS + 1) /* the parent, then the workers */
@@ -311,16 +314,38 @@ static void signals(void) {
     lab_end(&h);
 }
 
+/* Microseconds: how long a helper takes until it serves, and what of it on a processor. */
+static struct { long long wall, cpu; } began;
+static long long cpu_of(pid_t pid) {
+    clockid_t clock;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used))
+        return 1LL << 60; /* it is gone */
+    return (long long) used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+static void arm(enum __itimer_which timer, long long us) {
+    struct timeval at = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+    struct itimerval every = {at, at};
+    (void) setitimer(timer, &every, NULL);
+}
+/* None comes before the helper can have switched it off. */
 static void armed(void) {
-    struct itimerval soon = {{0, 20000}, {0, 20000}};
-    (void) setitimer(ITIMER_REAL, &soon, NULL);
-    (void) setitimer(ITIMER_VIRTUAL, &soon, NULL);
-    (void) setitimer(ITIMER_PROF, &soon, NULL);
+    arm(ITIMER_REAL, 2 * began.wall + 20000);
+    arm(ITIMER_VIRTUAL, 2 * began.cpu + 5000);
+    arm(ITIMER_PROF, 2 * began.cpu + 5000);
 }
 static void timers(void) {
-    struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, armed);
-    usleep(150000);
-    expect(ask_net(&h, WIRE_NET_LIST, 0, 0) == 0, "the caller's timer ended it");
+    long long from = io_now_ms();
+    struct lab_helper h = start_ready(ALICE);
+    began.wall = (io_now_ms() - from + 1) * 1000;
+    began.cpu = cpu_of(h.pid);
+    lab_end(&h);
+    h = lab_start(LAB_HELPER, ALICE, 1, armed);
+    int served = 1;
+    for (from = io_now_ms();
+         served && ((io_now_ms() - from) * 1000 < 3 * began.wall + 40000 || cpu_of(h.pid) < 6 * began.cpu + 20000);)
+        served = ask_net(&h, WIRE_NET_LIST, 0, 0) == 0;
+    expect(served, "the caller's timer ended it");
     lab_end(&h);
 }
 static void blocked_alarm(void) {

@@ -2,7 +2,8 @@
 # VMM_SPAWN through the installed helper, up to a real guest: jail_main.c.
 #   tests/world.sh tests/netns/jail.sh
 # JAIL_KERNEL: a folder that guest/make.sh filled (default: build/jail-guest).
-# JAIL_PART: one row of jail_main.c's table.
+# JAIL_PART: one row of jail_main.c's table. JAIL_FAULT_TIMES=N: of a system call that is made
+# often, only the first N are failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${WORLD:?run it inside tests/world.sh}"

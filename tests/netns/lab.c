@@ -110,7 +110,7 @@ int lab_send(struct lab_helper *h, struct wire_request *rq, struct wire_reply *r
     rq->op_id = 7;
     int r = fdpass_send(h->net, rq, sizeof(*rq), NULL, 0);
     if (!r)
-        r = io_wait(h->net, POLLIN, 10000);
+        r = io_wait(h->net, POLLIN, 60000);
     if (!r) {
         ssize_t n = fdpass_recv(h->net, reply, sizeof(*reply), &got, 1, &count);
         r = n == (ssize_t) sizeof(*reply) ? 0 : n < 0 ? (int) n : -EPIPE;

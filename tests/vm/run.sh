@@ -4,9 +4,13 @@
 #
 #   tests/world.sh tests/vm/run.sh [KERNEL...] [PART...]
 #
-# KERNEL: 6.1 and 6.12 (setup.sh); PART: a file of tests/vm/parts, without its ".sh".
+# KERNEL: 6.1 and 6.12 (setup.sh); PART: a file of tests/vm/parts, without its ".sh". The
+# end names each kernel's parts with their numbers; whatever failed, or came to no
+# summary of its own, fails the run.
 # COVERAGE=FOLDER: the helper as `make coverage` built it, and FOLDER/KERNEL what it counted.
-# Guests run side by side. E2E_STORE and VM_STORE name folders that keep the images.
+# Guests run side by side where each has two processors to itself. E2E_STORE and VM_STORE
+# name folders that keep the images. PART_LIMIT: seconds for each part, in place of a
+# part's own "# limit: SECONDS" or 900.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${WORLD:?run it inside tests/world.sh}"
@@ -15,7 +19,6 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/vm/setup.sh
 
 PARTS=(netns jail cgroup disk disks nested systemd audit journal attacks apparmor bench deb)
-PART_LIMIT=${PART_LIMIT:-900} # seconds
 kernels=() parts=()
 for word in "$@"; do
     if [ -n "${KERNELS[$word]:-}" ]; then kernels+=("$word"); else parts+=("$word"); fi
@@ -60,23 +63,32 @@ boot() {
     echo "guest ready in $((SECONDS - started)) s: $(guest "$kernel" uname -r)"
 }
 
+# limit_of PART: the seconds it may take.
+limit_of() {
+    local own
+    own=$(sed -n 's/^# limit: \([0-9]*\) s.*/\1/p' "tests/vm/parts/$1.sh" 2>/dev/null)
+    echo "${PART_LIMIT:-${own:-900}}"
+}
+
 # One part in one guest: its lines, and its numbers into $WORLD/counts/KERNEL-PART.
 run_part() {
-    local kernel=$1 part=$2 started=$SECONDS log=$WORLD/log-$1-$2 status line
+    local kernel=$1 part=$2 started=$SECONDS log=$WORLD/log-$1-$2 limit status line
+    limit=$(limit_of "$part")
     echo "--- $part"
-    guest "$kernel" timeout -k 10 "$PART_LIMIT" /opt/banger/tests/vm/inside.sh "$part" </dev/null 2>&1 | tee "$log"
+    # The second limit is for a guest that no longer answers.
+    as vera timeout -k 10 $((limit + 60)) banger vm exec "linux-${kernel/./-}" -- \
+        timeout -k 10 "$limit" /opt/banger/tests/vm/inside.sh "$part" </dev/null 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$log" | tail -n 1)
     if [ -z "$line" ]; then
-        echo "not ok $part: ended with status $status and no summary"
+        echo "not ok $part: ended with status $status and no summary, after $((SECONDS - started)) s of $limit"
         line="0 passed, 1 failed, 0 skipped"
         [ "$status" -ne 125 ] || last_words "$kernel"
     elif [ "$status" -ne 0 ] && [[ $line == *", 0 failed,"* ]]; then
         echo "not ok $part: ended with status $status"
         line=${line/, 0 failed,/, 1 failed,}
     fi
-    echo "$line" >"$WORLD/counts/$kernel-$part"
-    echo "$part: $line, $((SECONDS - started)) s"
+    echo "$line, $((SECONDS - started)) s" | tee "$WORLD/counts/$kernel-$part"
 }
 
 # What this kernel's guest counted.
@@ -85,19 +97,35 @@ counted() {
     guest "$1" tar cC "$(cat build/coverage/counters)" . | tar xC "$COVERAGE/$1"
 }
 
+# All parts in a guest; in another one from where a guest was lost.
 run_kernel() {
-    local kernel=$1 part
-    if ! boot "$kernel" 2>&1; then
-        echo "not ok the guest boots"
-        last_words "$kernel"
-        echo "0 passed, 1 failed, 0 skipped" >"$WORLD/counts/$kernel"
-        return
-    fi
+    local kernel=$1 name=linux-${1/./-} part
     for part in "${parts[@]}"; do
+        if ! as vera timeout 60 banger vm exec "$name" -- true >/dev/null 2>&1; then
+            vera vm delete -f "$name" >/dev/null 2>&1
+            if ! boot "$kernel" 2>&1; then
+                echo "not ok the guest boots"
+                last_words "$kernel"
+                return
+            fi
+        fi
         run_part "$kernel" "$part"
     done
     [ -z "${COVERAGE:-}" ] || counted "$kernel"
-    vera vm delete -f "linux-${kernel/./-}" >/dev/null
+    vera vm delete -f "$name" >/dev/null
+}
+
+# What each part came to: a line each, and the sum.
+conclude() {
+    local kernel part line p f s
+    for kernel in "${kernels[@]}"; do
+        for part in "${parts[@]}"; do
+            line=$(cat "$WORLD/counts/$kernel-$part" 2>/dev/null) || line="0 passed, 1 failed, 0 skipped, not run"
+            echo "vm: $kernel $part: $line"
+            read -r p _ f _ s _ <<<"$line"
+            passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        done
+    done
 }
 
 begin=$SECONDS
@@ -105,14 +133,11 @@ tests/vm/ship.sh "$WORLD" || { not_ok "what is shipped into the guests"; summary
 echo "packed in $((SECONDS - begin)) s"
 mkdir "$WORLD/counts"
 for kernel in "${kernels[@]}"; do
-    run_kernel "$kernel" > >(sed -u "s/^/[$kernel] /") &
-    running+=($!)
+    run_kernel "$kernel" 2>&1 | sed -u "s/^/[$kernel] /" &
+    [ "$(nproc)" -ge $((2 * ${#kernels[@]})) ] || wait $!
 done
-wait "${running[@]}"
-sleep 1 # the prefixed lines' last
-while read -r p _ f _ s _; do
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-done < <(cat "$WORLD"/counts/*)
+wait
 as vera banger daemon stop >/dev/null 2>&1
+conclude
 echo "vm: kernels ${kernels[*]}, ${#parts[@]} parts, $((SECONDS - begin)) s"
 summary
