@@ -85,17 +85,22 @@ $(BUILD)/banger-jail: $(call object,$(JAIL_SRC)) $(BUILD)/common.a
 $(BUILD)/banger-agent: $(call object,$(AGENT_SRC))
 	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -s -o $@ $^
 
-# The commit is in the stamp of every program: one file knows it, and changes with it. So
-# it does with PREFIX, which is compiled in.
+# The commit is in the stamp of every program: the files that name the stamp are compiled
+# again when it changes, and all of them with PREFIX.
+STAMPED := $(shell grep -rlE 'BANGER_STAMP|AGENT_BUILD' --include=*.c common guest policy priv-helper unpriv tests fuzz)
+stamp = $(if $(filter $(1),$(STAMPED)),-include $(BUILD)/commit.h)
+stamped = $(addprefix $(BUILD)/$(1)/,$(STAMPED:.c=.o))
+update = @mkdir -p $(@D); printf '%s\n' $(1) > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/commit.h: FORCE
-	@mkdir -p $(BUILD)
-	@echo '#define BANGER_COMMIT "$(COMMIT)" /* for $(PREFIX) */' > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	$(call update,'#define BANGER_COMMIT "$(COMMIT)"')
+$(BUILD)/prefix: FORCE
+	$(call update,'$(PREFIX)')
+$(call stamped,obj) $(call stamped,san) $(call stamped,coverage/obj): $(BUILD)/commit.h
 FORCE:
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/commit.h
+$(BUILD)/obj/%.o: %.c $(BUILD)/prefix
 	@mkdir -p $(dir $@)
-	$(CC) $(CFLAGS) $(CPPFLAGS) -include $(BUILD)/commit.h -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(call stamp,$<) -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
 
 # --- set-up and install -------------------------------------------------------
 export PREFIX DESTDIR BUILD POLICY
@@ -125,9 +130,9 @@ UNIT_TESTS := $(wildcard tests/unit/*.c)
 UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
 
-$(BUILD)/san/%.o: %.c $(BUILD)/commit.h
+$(BUILD)/san/%.o: %.c $(BUILD)/prefix
 	@mkdir -p $(dir $@)
-	$(CC) $(filter-out -D_FORTIFY_SOURCE=3,$(CFLAGS)) $(SANITIZE) -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
+	$(CC) $(filter-out -D_FORTIFY_SOURCE=3,$(CFLAGS)) $(SANITIZE) $(call stamp,$<) -MMD -MP -c -o $@ $<
 $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
@@ -154,9 +159,9 @@ counted = $(patsubst %.c,$(BUILD)/coverage/obj/%.o,$(1))
 $(BUILD)/coverage/counters: FORCE
 	@mkdir -p $(dir $@)
 	@echo $(COUNTERS) | cmp -s - $@ || echo $(COUNTERS) > $@
-$(BUILD)/coverage/obj/%.o: %.c $(BUILD)/commit.h $(BUILD)/coverage/counters
+$(BUILD)/coverage/obj/%.o: %.c $(BUILD)/prefix $(BUILD)/coverage/counters
 	@mkdir -p $(dir $@)
-	$(CLANG) $(COVERAGE_FLAGS) -include $(BUILD)/commit.h -MMD -MP -c -o $@ $<
+	$(CLANG) $(COVERAGE_FLAGS) $(call stamp,$<) -MMD -MP -c -o $@ $<
 $(BUILD)/coverage/common.a: $(call counted,$(COMMON_SRC))
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/coverage/banger-helper: $(call counted,$(HELPER_SRC)) $(BUILD)/coverage/common.a
