@@ -136,7 +136,8 @@ static void vmm_descriptors(pid_t pid) {
         int is_declared = number < 3 || (number >= SPAWN_FD_NUMBER(SPAWN_ROOT) && number <= SPAWN_FD_NUMBER(SPAWN_TAP));
         declared += is_declared;
         int own = strncmp(link, "anon_inode:", 11) == 0 || strncmp(link, "socket:", 7) == 0 ||
-                  strcmp(link, "/dev/urandom") == 0 || strstr(link, "/root.img") || strstr(link, "/work.img");
+                  strcmp(link, "/dev/urandom") == 0 || (world.kvm && strcmp(link, "/dev/kvm") == 0) ||
+                  strstr(link, "/root.img") || strstr(link, "/work.img");
         if (!is_declared && !own)
             snprintf(bad + strlen(bad), sizeof(bad) - strlen(bad), "%s=%s ", fd, link);
     }

@@ -8,7 +8,7 @@
 # end names each kernel's parts with their numbers; whatever failed, or came to no
 # summary of its own, fails the run.
 # COVERAGE=FOLDER: the helper as `make coverage` built it, and FOLDER/KERNEL what it counted.
-# Guests run side by side where each has two processors to itself. E2E_STORE and VM_STORE
+# Guests run side by side where each has a processor to itself. E2E_STORE and VM_STORE
 # name folders that keep the images. PART_LIMIT: seconds for each part, in place of a
 # part's own "# limit: SECONDS" or 900.
 set -u
@@ -53,9 +53,12 @@ last_words() {
     done
 }
 
+# One processor: QEMU 7.2 emulates several with a race between one that translates code
+# and one that changes it, and Linux, which patches its own (static keys: each first KVM guest
+# changes one in __schedule), dies of it ("Oops: int3").
 boot() {
     local kernel=$1 started=$SECONDS
-    vera vm create --quiet --name "linux-${kernel/./-}" --kernel "linux-$kernel" --memory 3G --vcpu 2 --disk-size 8G >/dev/null || return 1
+    vera vm create --quiet --name "linux-${kernel/./-}" --kernel "linux-$kernel" --memory 3G --vcpu 1 --disk-size 8G >/dev/null || return 1
     guest "$kernel" mkdir -p /opt/banger || return 1
     modules_of "$kernel" | guest "$kernel" tar xmC / --keep-directory-symlink || return 1
     guest "$kernel" tar xmC /opt/banger --no-same-owner <"$WORLD/ship.tar" || return 1
@@ -134,7 +137,7 @@ echo "packed in $((SECONDS - begin)) s"
 mkdir "$WORLD/counts"
 for kernel in "${kernels[@]}"; do
     run_kernel "$kernel" 2>&1 | sed -u "s/^/[$kernel] /" &
-    [ "$(nproc)" -ge $((2 * ${#kernels[@]})) ] || wait $!
+    [ "$(nproc)" -ge ${#kernels[@]} ] || wait $!
 done
 wait
 as vera banger daemon stop >/dev/null 2>&1
