@@ -51,7 +51,7 @@ AGENT_SRC  := $(wildcard guest/agent/*.c)
 # Foreign JSON of images: read by the processes that fetch and import, never by the engine.
 OCI_SRC    := unpriv/image/oci_config.c unpriv/image/oci_manifest.c
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC)
-IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson
+IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -lcrypto -lpthread
 DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread

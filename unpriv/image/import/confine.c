@@ -1,6 +1,7 @@
 #include "import.h"
 
 #include "../../../common/sandbox.h"
+#include "second.h"
 
 #include <errno.h>
 #include <sys/resource.h>
@@ -18,7 +19,7 @@ static const int calls[] = {
     SYS_brk,       SYS_futex,      SYS_getrandom,       SYS_clock_gettime,  SYS_gettimeofday, SYS_time,
     SYS_getpid,    SYS_gettid,     SYS_rt_sigreturn,    SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_restart_syscall,
     SYS_exit,      SYS_exit_group, SYS_copy_file_range, SYS_getuid,         SYS_geteuid,      SYS_getgid,
-    SYS_getegid,   SYS_sysinfo,    SYS_prctl,           SYS_ioctl,
+    SYS_getegid,   SYS_sysinfo,    SYS_prctl,           SYS_ioctl,          SYS_poll,         SYS_sched_yield,
 };
 
 int import_confine(struct err *e) {
@@ -28,7 +29,11 @@ int import_confine(struct err *e) {
     int r = sandbox_landlock(NULL, 0);
     if (r < 0)
         return err_sys(e, -r, "The importer cannot confine itself with Landlock");
-    const struct sandbox_calls list = {.allowed = calls, .count = sizeof(calls) / sizeof(calls[0]), .kill = 1};
+    r = second_start(e);
+    if (r)
+        return r;
+    const struct sandbox_calls list = {
+        .allowed = calls, .count = sizeof(calls) / sizeof(calls[0]), .kill = 1, .sync = 1};
     r = sandbox_seccomp(&list);
     return r ? err_sys(e, -r, "The importer cannot confine itself with seccomp") : 0;
 }

@@ -33,17 +33,32 @@ static int finish(const struct import_plan *plan, const struct ext4_options *kin
     return ext4_finish(t, v, &options, &report->size, &report->used, e);
 }
 
-int disk_rootfs(const struct import_plan *plan, int tar, int out, struct import_report *report, struct err *e) {
+typedef int reader_fn(struct blobs *source, uint64_t limit, struct tree *t, struct volume *v,
+                      struct import_report *report, struct err *e);
+
+static int rootfs_of(const struct import_plan *plan, reader_fn *read, struct blobs *source, int out,
+                     struct import_report *report, struct err *e) {
     struct tree t;
     struct volume v;
     int r = begin(plan, out, &t, &v, e);
     if (r == 0)
-        r = tar_read(tar, limit_of(plan), &t, &v, report, e);
+        r = read(source, limit_of(plan), &t, &v, report, e);
     if (r == 0)
         r = finish(plan, &ext4_rootfs, &t, &v, report, e);
     tree_free(&t);
     volume_free(&v);
     return r;
+}
+
+int disk_rootfs(const struct import_plan *plan, int tar, int out, struct import_report *report, struct err *e) {
+    struct blobs_file source;
+    blobs_file(&source, tar);
+    return rootfs_of(plan, tar_read, &source.blobs, out, report, e);
+}
+
+int disk_layers(const struct import_plan *plan, struct blobs *layers, int out, struct import_report *report,
+                struct err *e) {
+    return rootfs_of(plan, tar_read_layers, layers, out, report, e);
 }
 
 static uint32_t set_mode(struct tree *t, uint32_t node, uint16_t type, uint16_t mode) {
@@ -68,8 +83,12 @@ int disk_work(const struct import_plan *plan, int base, int tar, int out, struct
     int r = begin(plan, out, &t, &v, e);
     if (r == 0)
         r = subtree_read(base, "root", limit_of(plan), &t, &v, report, e);
+    struct blobs_file source;
+    blobs_file(&source, tar);
+    uint64_t copied = report->bytes;
     if (r == 0 && tar >= 0)
-        r = tar_read(tar, limit_of(plan), &t, &v, report, e);
+        r = tar_read(&source.blobs, limit_of(plan), &t, &v, report, e);
+    report->bytes += tar >= 0 ? copied : 0;
     if (r == 0) {
         normalise(&t);
         r = finish(plan, &ext4_work, &t, &v, report, e);
@@ -86,4 +105,10 @@ int import_rootfs(const struct import_plan *plan, struct import_report *report, 
 int import_work(const struct import_plan *plan, struct import_report *report, struct err *e) {
     int tar = plan->flags & IMPORT_HAS_TAR ? IMPORT_FD_TAR : -1;
     return disk_work(plan, IMPORT_FD_INPUT, tar, IMPORT_FD_OUTPUT, report, e);
+}
+
+int import_layers(const struct import_plan *plan, struct import_report *report, struct err *e) {
+    struct blobs_stream source;
+    blobs_stream(&source, IMPORT_FD_INPUT);
+    return disk_layers(plan, &source.blobs, IMPORT_FD_OUTPUT, report, e);
 }

@@ -2,11 +2,16 @@
 #ifndef BANGER_IMAGE_IMPORT_DISK_H
 #define BANGER_IMAGE_IMPORT_DISK_H
 
+#include "blobs.h"
 #include "import.h"
 
 /* A root file system from the tar stream on `tar`. `out` is an empty regular file,
  * open for reading and writing. */
 int disk_rootfs(const struct import_plan *plan, int tar, int out, struct import_report *report, struct err *e);
+
+/* A root file system from an image's layers. */
+int disk_layers(const struct import_plan *plan, struct blobs *layers, int out, struct import_report *report,
+                struct err *e);
 
 /* A work disk from /root of the image on `base` and, when `tar` is not -1, that tar
  * stream laid over it. Its top and .ssh are 0700, .ssh/authorized_keys is 0600, all

@@ -24,8 +24,8 @@ const struct ext4_options ext4_work = {
 /* Every ext4 has one: e2fsck puts there what lost its name. */
 static int find_lost_found(struct ext4 *x, struct err *e) {
     const struct tree_inode made = {.mode = S_IFDIR | 0700};
-    uint32_t gone = 0, node = tree_child(x->tree, TREE_ROOT, "lost+found", 10);
-    int r = node ? 0 : tree_add(x->tree, TREE_ROOT, "lost+found", 10, &made, &node, &gone, e);
+    uint32_t node = tree_child(x->tree, TREE_ROOT, "lost+found", 10);
+    int r = node ? 0 : tree_add(x->tree, TREE_ROOT, "lost+found", 10, &made, &node, e);
     if (r)
         return r;
     x->lost_found = x->tree->nodes[node].inode;
@@ -39,11 +39,11 @@ static int find_lost_found(struct ext4 *x, struct err *e) {
 static void count_links(struct tree *t) {
     for (uint32_t i = TREE_ROOT; i < t->node_count; i++) {
         struct tree_inode *inode = &t->inodes[t->nodes[i].inode];
-        if (S_ISDIR(inode->mode))
+        if (t->nodes[i].inode && S_ISDIR(inode->mode))
             inode->links = 2;
     }
     for (uint32_t i = TREE_ROOT + 1; i < t->node_count; i++) {
-        if (S_ISDIR(t->inodes[t->nodes[i].inode].mode))
+        if (t->nodes[i].inode && S_ISDIR(t->inodes[t->nodes[i].inode].mode))
             t->inodes[t->nodes[t->nodes[i].parent].inode].links++;
     }
 }

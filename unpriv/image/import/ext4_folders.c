@@ -233,13 +233,15 @@ static int write_indexed(struct folder *f, struct err *e) {
 static int list_names(struct folder *f, uint32_t first, uint32_t *bytes, struct err *e) {
     const struct tree *t = f->x->tree;
     for (uint32_t i = first; i; i = t->nodes[i].next)
-        f->count++;
+        f->count += t->nodes[i].inode != 0;
     f->names = calloc(f->count ? f->count : 1, sizeof(*f->names));
     if (!f->names)
         return err_set(e, ENOMEM, "There is not enough memory for a large folder; free some and try again");
     uint32_t at = 0;
     *bytes = 24;
     for (uint32_t i = first; i; i = t->nodes[i].next) {
+        if (t->nodes[i].inode == 0)
+            continue;
         f->names[at++].node = i;
         *bytes += entry_bytes(t->nodes[i].name_size);
     }

@@ -23,6 +23,7 @@ struct import_report {
  * it and closes none of them. 0 or a negative errno with `e` filled. */
 int import_rootfs(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_work(const struct import_plan *plan, struct import_report *report, struct err *e);
+int import_layers(const struct import_plan *plan, struct import_report *report, struct err *e);
 int kernel_import(const struct import_plan *plan, struct import_report *report, struct err *e);
 
 /* Messages of plan.h go to `fd` from now on; -1 (the default) drops them. */
@@ -33,9 +34,9 @@ void import_progress(uint64_t bytes, uint64_t entries);
 void import_succeeded(const struct import_report *report);
 void import_failed(const struct err *e);
 
-/* Landlock with nothing allowed, then seccomp with a list: no path, no socket, no
- * process, no thread from now on; anything else kills the process. Address space is
- * bounded too. Call before the first byte of input. 0 or a negative errno. */
+/* Landlock with nothing allowed, the second thread (second.h), then seccomp with a list for both:
+ * no path, no socket, no process, no further thread from now on; anything else kills the process.
+ * Address space is bounded too. Call before the first byte of input. 0 or a negative errno. */
 int import_confine(struct err *e);
 
 #endif

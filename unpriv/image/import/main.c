@@ -13,6 +13,7 @@ static int (*const modes[])(const struct import_plan *, struct import_report *, 
     [IMPORT_ROOTFS] = import_rootfs,
     [IMPORT_WORK] = import_work,
     [IMPORT_KERNEL] = kernel_import,
+    [IMPORT_LAYERS] = import_layers,
 };
 
 /* Messages keep a descriptor of their own: what a library prints to standard error goes nowhere. */

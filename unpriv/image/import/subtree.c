@@ -305,7 +305,7 @@ static int read_inode(struct copier *c, ext2_ino_t number, struct ext2_inode_lar
 static int copy_entry(struct copier *c, const struct level *level, ext2_ino_t number, const char *name, size_t size) {
     struct ext2_inode_large inode;
     struct tree_inode proto;
-    uint32_t node = 0, gone = 0;
+    uint32_t node = 0;
     struct seen *seen = seen_entry(c, number);
     if (!seen)
         return err_set(c->e, ENOMEM, "There is not enough memory for so many files; free some and try again");
@@ -314,13 +314,13 @@ static int copy_entry(struct copier *c, const struct level *level, ext2_ino_t nu
     if (seen->to) {
         if (S_ISDIR(c->tree->inodes[seen->to].mode))
             return damaged(c, "a folder has two names", 0);
-        return tree_link(c->tree, level->folder, name, size, seen->to, &gone, c->e);
+        return tree_link(c->tree, level->folder, name, size, seen->to, c->e);
     }
     int r = read_inode(c, number, &inode);
     if (r == 0)
         r = attributes(c, number, &inode, &proto);
     if (r == 0)
-        r = tree_add(c->tree, level->folder, name, size, &proto, &node, &gone, c->e);
+        r = tree_add(c->tree, level->folder, name, size, &proto, &node, c->e);
     if (r)
         return r;
     seen->to = c->tree->nodes[node].inode;
@@ -371,9 +371,9 @@ static int copy_top(struct copier *c, const char *name) {
     if (r || !S_ISDIR(inode.i_mode))
         return r;
     r = attributes(c, number, &inode, &proto);
-    uint32_t node = 0, gone = 0;
+    uint32_t node = 0;
     if (r == 0)
-        r = tree_add_path(c->tree, "", &proto, &node, &gone, c->e);
+        r = tree_add_path(c->tree, "", &proto, &node, c->e);
     struct seen *seen = r ? NULL : seen_entry(c, number);
     if (!seen)
         return r ? r : err_set(c->e, ENOMEM, "There is not enough memory for so many files; free some and try again");
