@@ -73,14 +73,16 @@ struct mux_welcome {
     char build[64];   /* the agent's version stamp, NUL-padded */
 };
 
-/* Followed by NUL-terminated strings: cwd ("" = home, then /), user ("" = root),
+/* Followed by NUL-terminated strings: cwd ("" = home, then /), user ("" = root, else
+ * USER or USER:GROUP, names or numbers, looked up in the guest's files),
  * then argc arguments (argc >= 1), then envc "NAME=value". */
 struct mux_open {
     uint32_t flags; /* MUX_OPEN_TTY */
     uint16_t rows, cols;
     uint32_t argc, envc;
 };
-#define MUX_OPEN_TTY 1u /* a pseudo-terminal as stdin, stdout and stderr; output on stream 1 */
+#define MUX_OPEN_TTY      1u /* a pseudo-terminal as stdin, stdout and stderr; output on stream 1 */
+#define MUX_OPEN_MAKE_CWD 2u /* cwd is made, with what is above it, where it is missing */
 
 struct mux_window {
     uint32_t stream;

@@ -5,6 +5,7 @@
  *     module.c   kernel modules of the initramfs
  *     net.c      lo and eth0
  *     etc.c      the few files of the image that carry the VM's name and resolver
+ *     image.c    what differs between images: missing folders, the init that is there
  *     init.c     PID 1 in images that have no init of their own
  *     port.c     finds and opens the virtio-serial port
  *     serve.c    the link: one thread, one poll loop
@@ -22,6 +23,7 @@
 #include "../../common/mux.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* The build's stamp; both come from the Makefile. */
@@ -72,8 +74,24 @@ void agent_net_up(const struct agent_cmdline *cmdline);
  * ("" after the switch). */
 void agent_etc_write(const char *root, const struct agent_cmdline *cmdline, int systemd);
 
+/* The folder, in place of whatever else has its name. */
+void agent_folder_make(const char *path, mode_t mode);
+/* /tmp, where the image has none. */
+void agent_tmp_make(void);
+/* The image's init, or NULL. */
+const char *agent_init_find(void);
+int agent_is_systemd(const char *init);
+/* 1 when busybox's init would start something: the first sysinit program of this inittab is
+ * there, or (NULL) its own default is. */
+int agent_inittab_works(FILE *inittab);
+/* The command that has an init power the machine off, by its program's name; NULL when the
+ * image has none. */
+const char *const *agent_poweroff_command(const char *init);
+
 /* PID 1 of an image without init: reaps, and powers off when asked. */
 _Noreturn void agent_init(void);
+/* Ends every process but the caller and switches the machine off (RB_POWER_OFF) or restarts it. */
+_Noreturn void agent_down(int how);
 
 /* --- link ------------------------------------------------------------------ */
 
@@ -143,9 +161,12 @@ struct agent_user {
     char name[64], home[256], shell[256];
 };
 
-/* Looks up a name or a number ("" is root) in the guest's own files. 0, or -ENOENT:
- * no such user. Root needs no files. */
+/* Looks up USER or USER:GROUP, each a name or a number ("" is root), in the guest's own
+ * files. A number need not be listed there; a user's other groups come with it unless a
+ * group is named. 0, or -ENOENT: no such user or group. Root needs no files. */
 int agent_user_find(const char *name, struct agent_user *user);
+/* The same in files of the caller's, NULL for those that are not there. */
+int agent_user_read(FILE *passwd, FILE *group, const char *name, struct agent_user *user);
 
 /* Environment of a command: the defaults for the user that `envp` does not set,
  * then `envp`. One allocation, freed by the caller; NULL when memory is short. */

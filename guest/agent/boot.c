@@ -41,7 +41,7 @@ static void mounts_make(const char *root, const struct mount_point *list, size_t
     char path[128];
     for (size_t i = 0; i < count; i++) {
         (void) snprintf(path, sizeof path, "%s%s", root, list[i].target);
-        (void) mkdir(path, 0755);
+        agent_folder_make(path, 0755);
         if (mount(list[i].type, path, list[i].type, list[i].flags, list[i].options) < 0 && errno != EBUSY)
             agent_log("cannot mount %s: %s", path, strerror(errno));
     }
@@ -114,14 +114,20 @@ static int disk_mount(const char *serial, const char *target, long long wait_ms)
     return mount(path, target, "ext4", MS_RELATIME, NULL) < 0 ? -errno : 0;
 }
 
-static void disks_mount(void) {
+static void root_mount(void) {
     (void) mkdir(NEWROOT, 0755);
     int code = disk_mount("root", NEWROOT, DISK_WAIT_MS);
     if (code < 0)
         dead("cannot mount the root disk", -code);
-    (void) mkdir(NEWROOT "/root", 0700);
+}
+
+/* After the switch: an image's /root may be a link to somewhere else in it. */
+static void work_mount(void) {
+    struct stat about;
+    if (stat("/root", &about) < 0 || !S_ISDIR(about.st_mode))
+        agent_folder_make("/root", 0700);
     /* Disks appear in one go: when root is there, so is work, if the VM has one. */
-    code = disk_mount("work", NEWROOT "/root", 500);
+    int code = disk_mount("work", "/root", 500);
     if (code == -ENODEV)
         agent_log("no work disk: /root lies on the root disk");
     else if (code < 0)
@@ -144,7 +150,7 @@ static void root_switch(void) {
     for (size_t i = 0; i < COUNT(early); i++) {
         char path[64];
         (void) snprintf(path, sizeof path, NEWROOT "%s", early[i].target);
-        (void) mkdir(path, 0755);
+        agent_folder_make(path, 0755);
         if (mount(early[i].target, path, NULL, MS_MOVE, NULL) < 0)
             dead("cannot move a mount to the root disk", errno);
     }
@@ -162,21 +168,6 @@ static void dev_links(void) {
                                            {"/proc/self/fd/2", "/dev/stderr"}};
     for (size_t i = 0; i < COUNT(links); i++)
         (void) !symlink(links[i][0], links[i][1]);
-}
-
-/* The image's init, or NULL. */
-static const char *init_find(void) {
-    static const char *const list[] = {"/sbin/init", "/lib/systemd/systemd", "/etc/init", "/bin/init"};
-    for (size_t i = 0; i < COUNT(list); i++)
-        if (access(list[i], X_OK) == 0)
-            return list[i];
-    return NULL;
-}
-
-static int is_systemd(const char *init) {
-    char target[256] = "";
-    ssize_t size = init ? readlink(init, target, sizeof target - 1) : -1;
-    return (size > 0 && strstr(target, "systemd") != NULL) || (init && strstr(init, "systemd") != NULL);
 }
 
 /* The agent's own process: away from the console, last to be killed for memory. */
@@ -208,13 +199,15 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
     agent_modules_load("/modules");
     int port = agent_port_open();
     agent_port_wait(port);
-    disks_mount();
+    root_mount();
     agent_net_up(&cmdline);
     root_switch();
+    work_mount();
     mounts_make("", later, COUNT(later));
     dev_links();
-    const char *init = init_find();
-    agent_etc_write("", &cmdline, is_systemd(init));
+    agent_tmp_make();
+    const char *init = agent_init_find();
+    agent_etc_write("", &cmdline, agent_is_systemd(init));
     if (!init)
         mounts_make("", own, COUNT(own));
     pid_t pid = fork();

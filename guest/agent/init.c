@@ -25,10 +25,13 @@ static int drain(long long milliseconds) {
     }
 }
 
-static _Noreturn void down(int how) {
+_Noreturn void agent_down(int how) {
     (void) kill(-1, SIGTERM);
     (void) kill(-1, SIGCONT);
-    if (!drain(2000)) {
+    int others = getpid() != 1; /* then they are not all children, and cannot be waited for */
+    if (others)
+        agent_sleep_ms(1000);
+    if (!drain(2000) || others) {
         (void) kill(-1, SIGKILL);
         (void) drain(1000);
     }
@@ -44,9 +47,9 @@ static _Noreturn void down(int how) {
 /* systemd's signals, and those of the small inits' poweroff, halt and reboot programs. */
 static void act(int number) {
     if (number == SIGRTMIN + 4 || number == SIGRTMIN + 3 || number == SIGUSR1 || number == SIGUSR2)
-        down(RB_POWER_OFF);
+        agent_down(RB_POWER_OFF);
     if (number == SIGRTMIN + 5 || number == SIGTERM || number == SIGINT)
-        down(RB_AUTOBOOT);
+        agent_down(RB_AUTOBOOT);
 }
 
 _Noreturn void agent_init(void) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -86,6 +87,19 @@ static void hello(const uint8_t *payload, size_t size) {
     server.greeted = 1;
 }
 
+static void poweroff_run(const char *const *command) {
+    const struct agent_open open = {.cwd = "/", .user = "root", .argv = (char **) command, .envp = &(char *){NULL}};
+    struct agent_process process;
+    char reason[256];
+    if (agent_spawn(&open, &process, reason, sizeof reason) == 0) {
+        (void) close(process.in);
+        (void) close(process.out);
+        (void) close(process.err);
+    } else {
+        agent_log("%s", reason);
+    }
+}
+
 /* Tells init to power off: systemd and banger's own by signal, others by their own program. */
 static void poweroff(void) {
     char name[32] = "";
@@ -94,22 +108,15 @@ static void poweroff(void) {
         (void) kill(1, SIGRTMIN + 4);
         return;
     }
-    static const uint8_t text[] = "\0\0\0\0\0\0\0\0" /* flags, rows, cols */
-                                  "\1\0\0\0\0\0\0\0" /* argc, envc */
-                                  "\0root\0/sbin/poweroff";
-    struct agent_open open;
-    struct agent_process process;
-    char reason[256];
-    if (agent_open_parse(text, sizeof text, &open) < 0)
-        return;
-    if (agent_spawn(&open, &process, reason, sizeof reason) == 0) {
-        (void) close(process.in);
-        (void) close(process.out);
-        (void) close(process.err);
-    } else {
-        agent_log("%s", reason);
+    char program[256] = "";
+    ssize_t size = readlink("/proc/1/exe", program, sizeof program - 1);
+    const char *slash = size > 0 ? strrchr(program, '/') : NULL;
+    const char *const *command = agent_poweroff_command(slash ? slash + 1 : name);
+    if (!command) {
+        agent_log("%s has no program to power off with: the agent does it", name);
+        agent_down(RB_POWER_OFF);
     }
-    agent_open_free(&open);
+    poweroff_run(command);
 }
 
 /* An init that is still starting may not hear the first one. */

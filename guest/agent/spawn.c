@@ -196,6 +196,21 @@ static int launch(struct child *child, pid_t *pid, char *reason, size_t size) {
     return explain(child, reason, size);
 }
 
+/* With all above it; what cannot be made is told when it cannot be entered. */
+static void folder_make(const char *path) {
+    char part[4096];
+    size_t size = strlen(path);
+    if (size >= sizeof part)
+        return;
+    for (size_t i = 1; i <= size; i++) {
+        if (path[i] != '/' && path[i])
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        (void) mkdir(part, 0755);
+    }
+}
+
 static const char *path_of(char *const envp[]) {
     for (size_t i = 0; envp[i]; i++)
         if (strncmp(envp[i], "PATH=", 5) == 0)
@@ -209,9 +224,12 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
     int ours[3] = {-1, -1, -1}, theirs[3] = {-1, -1, -1};
     int tty = (open->flags & MUX_OPEN_TTY) != 0;
     if (agent_user_find(open->user, &user) < 0) {
-        (void) snprintf(reason, size, "banger: no user %.60s here\n", open->user);
+        (void) snprintf(reason, size, "banger: no user %s%.60s here\n", strchr(open->user, ':') ? "or group " : "",
+                        open->user);
         return 126;
     }
+    if (open->flags & MUX_OPEN_MAKE_CWD)
+        folder_make(open->cwd);
     child = (struct child){.open = open, .user = &user, .envp = agent_environment(&user, tty, open->envp)};
     int code = child.envp ? tty ? tty_make(open, &user, ours, theirs) : pipes_make(ours, theirs) : -ENOMEM;
     int status = 126;

@@ -46,19 +46,15 @@ static void copy(char *to, size_t size, const char *from) {
 }
 
 /* name:password:uid:gid:gecos:home:shell */
-static int passwd_find(const char *name, struct agent_user *user) {
+static int passwd_find(FILE *file, const char *name, struct agent_user *user) {
     char line[LINE], *field[7];
     unsigned wanted = 0, uid = 0, gid = 0;
-    int numeric = number(name, &wanted) == 0;
-    FILE *file = fopen("/etc/passwd", "re");
-    int found = 0;
+    int numeric = number(name, &wanted) == 0, found = 0;
     while (file && !found && line_next(file, line)) {
         if (fields(line, field, 7) < 7 || number(field[2], &uid) || number(field[3], &gid))
             continue;
         found = strcmp(field[0], name) == 0 || (numeric && uid == wanted);
     }
-    if (file)
-        (void) fclose(file);
     if (!found)
         return -ENOENT;
     user->uid = uid;
@@ -66,6 +62,20 @@ static int passwd_find(const char *name, struct agent_user *user) {
     copy(user->name, sizeof user->name, field[0]);
     copy(user->home, sizeof user->home, field[5][0] ? field[5] : "/");
     copy(user->shell, sizeof user->shell, field[6][0] ? field[6] : "/bin/sh");
+    return 0;
+}
+
+/* One that the file does not list: root by its name, others by number; the group is root's, as containers have it. */
+static int unlisted(const char *name, struct agent_user *user) {
+    unsigned uid = 0;
+    int root = strcmp(name, "root") == 0;
+    if (!root && number(name, &uid) < 0)
+        return -ENOENT;
+    user->uid = uid;
+    user->gid = 0;
+    copy(user->name, sizeof user->name, root ? "root" : name);
+    copy(user->home, sizeof user->home, uid == 0 ? "/root" : "/");
+    copy(user->shell, sizeof user->shell, "/bin/sh");
     return 0;
 }
 
@@ -77,33 +87,61 @@ static int listed(char *members, const char *name) {
 }
 
 /* name:password:gid:member,member */
-static void groups_find(struct agent_user *user) {
+static void groups_find(FILE *file, struct agent_user *user) {
     char line[LINE], *field[4];
     unsigned gid = 0;
-    user->groups[0] = user->gid;
-    user->group_count = 1;
-    FILE *file = fopen("/etc/group", "re");
     while (file && user->group_count < AGENT_GROUPS_MAX && line_next(file, line))
         if (fields(line, field, 4) == 4 && number(field[2], &gid) == 0 && gid != user->gid &&
             listed(field[3], user->name))
             user->groups[user->group_count++] = gid;
-    if (file)
-        (void) fclose(file);
+}
+
+/* The one group that was named; it is the only one then. */
+static int group_find(FILE *file, const char *name, struct agent_user *user) {
+    char line[LINE], *field[4];
+    unsigned wanted = 0, gid = 0;
+    int numeric = number(name, &wanted) == 0;
+    while (file && line_next(file, line)) {
+        if (fields(line, field, 4) < 3 || number(field[2], &gid))
+            continue;
+        if (strcmp(field[0], name) == 0 || (numeric && gid == wanted)) {
+            user->gid = gid;
+            return 0;
+        }
+    }
+    if (!numeric)
+        return -ENOENT;
+    user->gid = wanted;
+    return 0;
+}
+
+int agent_user_read(FILE *passwd, FILE *group, const char *name, struct agent_user *user) {
+    char wanted[64];
+    const char *colon = strchrnul(name, ':');
+    *user = (struct agent_user){0};
+    if ((size_t) (colon - name) >= sizeof wanted)
+        return -ENOENT;
+    (void) snprintf(wanted, sizeof wanted, "%.*s", (int) (colon - name), name);
+    if (!wanted[0])
+        copy(wanted, sizeof wanted, "root");
+    if (passwd_find(passwd, wanted, user) < 0 && unlisted(wanted, user) < 0)
+        return -ENOENT;
+    int named = colon[0] && colon[1];
+    if (named && group_find(group, colon + 1, user) < 0)
+        return -ENOENT;
+    user->groups[0] = user->gid;
+    user->group_count = 1;
+    if (!named)
+        groups_find(group, user);
+    return 0;
 }
 
 int agent_user_find(const char *name, struct agent_user *user) {
-    unsigned uid = 0;
-    *user = (struct agent_user){0};
-    if (passwd_find(name[0] ? name : "root", user) < 0) {
-        int root = !name[0] || strcmp(name, "root") == 0;
-        if (!root && number(name, &uid) < 0)
-            return -ENOENT;
-        user->uid = uid;
-        user->gid = uid;
-        copy(user->name, sizeof user->name, root ? "root" : name);
-        copy(user->home, sizeof user->home, uid == 0 ? "/root" : "/");
-        copy(user->shell, sizeof user->shell, "/bin/sh");
-    }
-    groups_find(user);
-    return 0;
+    FILE *passwd = fopen("/etc/passwd", "re"), *group = fopen("/etc/group", "re");
+    int code = agent_user_read(passwd, group, name, user);
+    if (passwd)
+        (void) fclose(passwd);
+    if (group)
+        (void) fclose(group);
+    return code;
 }

@@ -67,9 +67,12 @@ static void resolve_name(char *out, size_t size) {
         OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs (default)", NULL                \
     }
 #define COMMAND_OPTIONS                                                                                                \
-    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest", NULL},                                           \
+    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default the image's, else home)", NULL},          \
         {OPT_ENV, "env", 'e', OPTION_LIST, "NAME=VALUE", "a variable for the command; repeatable", NULL},              \
-        {OPT_USER, "user", 'u', OPTION_TEXT, "USER", "account in the guest, default root", NULL}, {                    \
+        {OPT_USER,    "user", 'u',                                                                                     \
+         OPTION_TEXT, "USER", "account in the guest, or USER:GROUP (default the image's, else root)",                  \
+         NULL},                                                                                                        \
+    {                                                                                                                  \
         OPT_TTY, "tty", 't', OPTION_FLAG, NULL, "a terminal for the command (shells get one by themselves)", NULL      \
     }
 
@@ -191,9 +194,12 @@ static int command_version(const struct invocation *in) {
 static int command_help(const struct invocation *in);
 
 static const char run_details[] =
-    "Without a command: a shell; leaving it keeps the VM unless --rm. With PATH the tracked\n"
-    "files of the git repository around it are at /root/repo. The exit status is the command's,\n"
-    "128+n when signal n ended it, 125 when banger itself failed.";
+    "Without a command: what the image itself runs (its Entrypoint, then its Cmd), or a shell where\n"
+    "it says nothing or a PATH is given; leaving it keeps the VM unless --rm. A COMMAND is run as it\n"
+    "is given, in place of both: put the Entrypoint first to have it. The image's Env, WorkingDir\n"
+    "and User hold unless --env, --cwd or --user say otherwise. With PATH the tracked files of the\n"
+    "git repository around it are at /root/repo, and the command runs there, as root. The exit status\n"
+    "is the command's, 128+n when signal n ended it, 125 when banger itself failed.";
 static const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed.";

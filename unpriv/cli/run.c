@@ -168,6 +168,7 @@ static int run(struct launch *l) {
     l->session.progress = &l->progress;
     session_arguments(&l->session, l->in, l->has_workspace ? WORKSPACE_GUEST_PATH : "", args);
     (void) cJSON_AddBoolToObject(args, "remove", options_given(l->in, OPT_RM));
+    (void) cJSON_AddBoolToObject(args, "image_command", l->in->after_count == 0 && !l->has_workspace);
     struct client_call call = {.op = "vm.run", .args = args, .event = session_event, .arg = &l->session};
     cJSON *result = NULL;
     int r = request(l, &call, &result);

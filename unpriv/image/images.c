@@ -8,6 +8,7 @@
 #include "../store/store.h"
 #include "importer.h"
 #include "names.h"
+#include "run_config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,12 +159,26 @@ int image_create(const struct rpc *rpc, struct image_record *r, image_make *make
 
 /* --- image.import -------------------------------------------------------------------- */
 
+/* The argument `config`, checked and written, where it came. */
+static int keep_config(const struct rpc *rpc, int to, struct err *e) {
+    const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(rpc->args, "config");
+    if (!wanted || cJSON_IsNull(wanted))
+        return 0;
+    cJSON *config = run_config_take(wanted, e);
+    int r = config ? run_config_write(to, config, e) : -e->code;
+    cJSON_Delete(config);
+    return r;
+}
+
 static int import_tar(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
                       struct import_result *got, struct err *e) {
     const int64_t *size = arg;
     const struct import_plan plan = {.mode = IMPORT_ROOTFS, .size = (uint64_t) *size};
     const int fds[] = {rpc->fds[0], files->rootfs};
     (void) r;
+    int failed = keep_config(rpc, files->config, e);
+    if (failed)
+        return failed;
     rpc_progress(rpc, "import", "reading", 0, 0);
     return importer_run(rpc, &plan, fds, 2, "import", got, e);
 }

@@ -209,7 +209,8 @@ struct vm_command {
     uint8_t *open; /* malloc'ed */
     uint32_t size;
 };
-int vm_command_parse(const cJSON *args, struct vm_command *command, struct err *e);
+/* `config`: how the image is run (run_config.h), or NULL. */
+int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *command, struct err *e);
 /* Runs it in the VM, hands the client its channel, waits for the end. Needs no lock. */
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e);

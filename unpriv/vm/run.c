@@ -4,6 +4,8 @@
 #include "../../common/cleanup.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
+#include "../daemon/engine.h"
+#include "../image/run_config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,13 +54,27 @@ int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, co
     return rc;
 }
 
+/* The request's command as the image wants it run; where there is a workspace, whose files
+ * are root's, the image's user does not count. */
+static int parse(const struct rpc *rpc, const char *image, const char *workspace, struct vm_command *command,
+                 struct err *e) {
+    cJSON *config = NULL;
+    int rc = run_config_read(engine.state, image, &config, e);
+    if (config && workspace[0])
+        cJSON_DeleteItemFromObjectCaseSensitive(config, "user");
+    if (rc == 0)
+        rc = vm_command_parse(rpc->args, config, command, e);
+    cJSON_Delete(config);
+    return rc;
+}
+
 int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     struct vm_command command;
     const char *name = json_string(rpc->args, "name", e);
     int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
     if (rc == 0)
-        rc = vm_command_parse(rpc->args, &command, e);
+        rc = parse(rpc, r.image, r.workspace, &command, e);
     if (rc)
         return rc;
     struct vm_live *live = vm_live_hold(&r);
@@ -91,7 +107,12 @@ int vm_op_run(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_command command;
     if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(rpc->args, "start")))
         return err_set(e, EINVAL, "a command cannot run in a VM that is not started: leave \"start\" out");
-    int rc = vm_command_parse(rpc->args, &command, e);
+    struct image_record image;
+    const char *name = json_string(rpc->args, "image", e);
+    const char *workspace = name ? json_string_or(rpc->args, "workspace", "", e) : NULL;
+    int rc = workspace ? store_image_get(name, &image, e) : -EINVAL;
+    if (rc == 0)
+        rc = parse(rpc, image.id, workspace, &command, e);
     if (rc)
         return rc;
     int removed = json_true(rpc->args, "remove");
