@@ -51,12 +51,12 @@ AGENT_SRC  := $(wildcard guest/agent/*.c)
 # Foreign JSON of images: read by the processes that fetch and import, never by the engine.
 OCI_SRC    := unpriv/image/oci_config.c unpriv/image/oci_manifest.c
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC)
-IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -lcrypto -lpthread
+IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -lpthread
 DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
-    unpriv/priv/sentence.c $(wildcard policy/*.c)
+    unpriv/kernel/import/wanted.c unpriv/priv/sentence.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.

@@ -1,7 +1,8 @@
-/* A kernel package: ar, the tar in it, modules and their .modinfo. A first byte 0 makes the rest the
- * package's bytes; else the rest is one module, of which the byte says which. */
+/* A kernel package or a folder's tar: ar, tar, modules in their compressions and their .modinfo. A first byte 0 makes
+ * the rest the package's bytes; else the rest is one module, of which the byte says which. */
 #include "../unpriv/kernel/import/kernel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,8 +19,16 @@ static void package_fill(const uint8_t *data, size_t size, struct kernel_package
         (void) close(fd);
 }
 
+/* So that the one module is looked at, whichever it is. */
+static void all_built_in(struct kernel_package *package) {
+    char line[KERNEL_NAME_MAX + 16];
+    for (int i = 0; i < kernel_modules_wanted; i++) {
+        int length = snprintf(line, sizeof line, "kernel/%s.ko\n", kernel_module_name(i));
+        (void) kernel_blob_add(&package->builtin, line, (size_t) length, KERNEL_MODULE_MAX);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char builtin[] = "kernel/fs/ext4/ext4.ko\n";
     struct kernel_package package = {0};
     int order[KERNEL_MODULES_MAX];
     struct err e;
@@ -28,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (data[0] == 0) {
         package_fill(data + 1, size - 1, &package);
     } else {
-        (void) kernel_blob_add(&package.builtin, builtin, sizeof builtin - 1, KERNEL_MODULE_MAX);
+        all_built_in(&package);
         (void) kernel_blob_add(&package.module[data[0] % KERNEL_MODULES_MAX], data + 1, size - 1, KERNEL_MODULE_MAX);
     }
     int count = kernel_modules_order(&package, order, &e);

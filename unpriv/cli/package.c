@@ -3,6 +3,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "../workspace/process.h"
+#include "kernel_folder.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -180,9 +181,17 @@ static int open_package(const struct paths *paths, const char *name, struct err 
     return r;
 }
 
+static int open_folder(const struct paths *paths, const char *path, struct err *e) {
+    cleanup_fd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(e, errno, "cannot read %s", path);
+    int fd = kernel_folder_pack(root, path, paths->cache, e);
+    return fd ? fd : open_in_folder(path, e);
+}
+
 int package_open(const struct paths *paths, const char *from, struct err *e) {
     struct stat st;
     if (stat(from, &st) < 0)
         return open_package(paths, from, e);
-    return S_ISDIR(st.st_mode) ? open_in_folder(from, e) : open_regular(AT_FDCWD, from, e);
+    return S_ISDIR(st.st_mode) ? open_folder(paths, from, e) : open_regular(AT_FDCWD, from, e);
 }

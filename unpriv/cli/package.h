@@ -6,8 +6,8 @@
 #include "../../common/err.h"
 #include "../store/paths.h"
 
-/* Opens what `from` names: a file; a folder with exactly one kernel file or package
- * in it; else a Debian package, downloaded with apt-get (a metapackage is followed
+/* Opens what `from` names: a file; a folder as kernel_folder.h has it, or with exactly one
+ * kernel file or package in it; else a Debian package, downloaded with apt-get (a metapackage is followed
  * once). A descriptor, or a negative errno. */
 int package_open(const struct paths *paths, const char *from, struct err *e);
 

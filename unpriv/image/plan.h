@@ -22,7 +22,8 @@
 enum import_mode {
     IMPORT_ROOTFS = 1, /* in: 4 tar stream; out: 5 ext4 image */
     IMPORT_WORK = 2,   /* in: 4 base image (its /root is copied), 6 tar stream laid over it; out: 5 ext4 image */
-    IMPORT_KERNEL = 3, /* in: 4 .deb package or bzImage or vmlinux, 5 banger-agent; out: 6 vmlinux, 7 initrd */
+    IMPORT_KERNEL =
+        3, /* in: 4 .deb package, tar of a folder, bzImage or vmlinux, 5 banger-agent; out: 6 vmlinux, 7 initrd */
     IMPORT_LAYERS = 4, /* in: 4 layers (stream.h); out: 5 ext4 image */
     IMPORT_LOAD = 5,   /* in: 4 OCI archive, docker-save archive or OCI layout folder; out: 5 ext4 image, 6 config */
     IMPORT_BUNDLE = 6, /* in: 4 bundle (tar.zst); out: 5 ext4 image, 6 config */

@@ -34,6 +34,19 @@ int kernel_blob_add(struct kernel_blob *blob, const void *data, size_t size, siz
     return 0;
 }
 
+int kernel_blob_make(struct kernel_blob *blob, size_t size) {
+    *blob = (struct kernel_blob){malloc(capacity(size ? size : 1)), size};
+    return blob->data ? 0 : -ENOMEM;
+}
+
+int kernel_blob_shrink(struct kernel_blob *blob, size_t size) {
+    uint8_t *less = realloc(blob->data, capacity(size ? size : 1));
+    if (!less)
+        return -ENOMEM;
+    *blob = (struct kernel_blob){less, size};
+    return 0;
+}
+
 int kernel_blob_read(struct kernel_blob *blob, int fd, size_t max) {
     uint8_t buffer[65536];
     for (;;) {

@@ -79,30 +79,63 @@ static int payload_inflate(struct kernel_blob *image, struct err *e) {
     if (exact == 0 || exact > KERNEL_IMAGE_MAX)
         return err_set(e, EINVAL, "the vmlinux in this kernel image would have %zu bytes; at most %u are taken", exact,
                        KERNEL_IMAGE_MAX);
-    if (image->data[0] != 0x1f || image->data[1] != 0x8b)
+    if (!kernel_is_packed(image))
+        return err_set(e, EINVAL,
+                       "the vmlinux in this kernel image is damaged, or packed in another way than gzip, bzip2, lzma, "
+                       "xz, lzo, lz4 and zstd");
+    if (image->data[0] != 0x1f)
         image->size -= 4;
-    int code = kernel_inflate(image, KERNEL_IMAGE_MAX, exact);
-    if (code < 0)
-        return err_set(e, -code,
-                       "the vmlinux in this kernel image cannot be decompressed: it is damaged or in a format other "
-                       "than gzip, bzip2, lzma, xz, lz4 and zstd");
+    int code = kernel_inflate(image, exact);
+    if (code == -ENOMEM)
+        return err_set(e, ENOMEM, "there is not enough memory to unpack the vmlinux in this kernel image");
+    if (code < 0 || image->size != exact)
+        return err_set(e, EINVAL,
+                       "the vmlinux in this kernel image cannot be unpacked to the %zu bytes that it should have: the "
+                       "image is damaged; get it again",
+                       exact);
     return 0;
 }
 
+/* From the file to an ELF, or what it holds instead of one. */
+static int unpack(struct kernel_blob *image, struct err *e) {
+    if (is_bzimage(image)) {
+        int code = payload_take(image, e);
+        return code < 0 ? code : payload_inflate(image, e);
+    }
+    if (kernel_is_packed(image) && kernel_inflate(image, KERNEL_IMAGE_MAX) < 0)
+        return err_set(e, EINVAL, "this kernel cannot be unpacked: it is damaged or larger than %u bytes",
+                       KERNEL_IMAGE_MAX);
+    return 0;
+}
+
+/* Why it is no vmlinux. */
+static int refuse(const struct kernel_blob *image, struct err *e) {
+    const char *foreign = kernel_elf_foreign(image->data, image->size);
+    if (foreign)
+        return err_set(e, EINVAL, "this kernel is for %s; VMs run kernels for x86-64", foreign);
+    if (image->size >= 8 && memcmp(image->data, "MZ", 2) == 0)
+        return err_set(e, EINVAL,
+                       "this is an EFI program, but no x86-64 kernel (in a unified kernel image lies one: give the "
+                       "bzImage that it was made of)");
+    if (image->size >= 4 && memcmp(image->data, "\177ELF", 4) == 0)
+        return err_set(e, EINVAL, "this is an ELF file, but no whole x86-64 kernel: a vmlinux is needed");
+    return err_set(e, EINVAL, "this is no x86-64 Linux kernel: neither a bzImage nor a vmlinux was found");
+}
+
 int kernel_vmlinux_take(struct kernel_blob *image, char *release, size_t size, struct err *e) {
+    release[0] = '\0';
     if (image->size == 0)
         return err_set(e, EINVAL, "this kernel image is empty");
-    int bzimage = is_bzimage(image);
-    release_find(image, bzimage, release, size);
-    if (bzimage) {
-        int code = payload_take(image, e);
-        if (code == 0)
-            code = payload_inflate(image, e);
-        if (code < 0)
-            return code;
-    }
+    if (is_bzimage(image))
+        release_find(image, 1, release, size);
+    int code = unpack(image, e);
+    if (code < 0)
+        return code;
     if (!kernel_elf_is_vmlinux(image->data, image->size))
-        return err_set(e, EINVAL, "this is no x86-64 Linux kernel: neither a bzImage nor a vmlinux was found");
+        return refuse(image, e);
+    if (!kernel_elf_can_load(image->data, image->size))
+        return err_set(e, EINVAL,
+                       "this vmlinux is damaged: its headers name parts that are not in it or do not lie below 4 GiB");
     if (!kernel_elf_has_pvh(image->data, image->size))
         return err_set(e, EINVAL,
                        "this kernel has no PVH entry and could not be started; use one built with CONFIG_PVH, as "

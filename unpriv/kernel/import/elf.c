@@ -3,11 +3,24 @@
 #include <elf.h>
 #include <string.h>
 
-#define PVH_NOTE 18u /* XEN_ELFNOTE_PHYS32_ENTRY, xen/interface/elfnote.h */
+#define LOAD_END (1ull << 32) /* a PVH entry runs with 32-bit addresses */
+#define PVH_NOTE 18u          /* XEN_ELFNOTE_PHYS32_ENTRY, xen/interface/elfnote.h */
 
 /* A piece of a file, NULL when it is not inside. */
 static const uint8_t *piece(const uint8_t *data, size_t size, uint64_t offset, uint64_t length) {
     return offset <= size && length <= size - offset ? data + offset : NULL;
+}
+
+static const char *machine_name(unsigned machine) {
+    static const struct {
+        unsigned machine;
+        const char *name;
+    } names[] = {{EM_386, "32-bit x86"}, {EM_AARCH64, "ARM64"}, {EM_ARM, "ARM"},   {EM_RISCV, "RISC-V"},
+                 {EM_PPC64, "POWER"},    {EM_S390, "IBM Z"},    {EM_MIPS, "MIPS"}, {258, "LoongArch"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].machine == machine)
+            return names[i].name;
+    return NULL;
 }
 
 static int header_take(const uint8_t *data, size_t size, Elf64_Ehdr *header) {
@@ -18,11 +31,52 @@ static int header_take(const uint8_t *data, size_t size, Elf64_Ehdr *header) {
            header->e_ident[EI_DATA] == ELFDATA2LSB && header->e_machine == EM_X86_64;
 }
 
+/* Where e_machine is the same for 32 and 64 bits. */
+static unsigned machine_of(const uint8_t *data, size_t size) {
+    if (size >= 20 && memcmp(data, ELFMAG, SELFMAG) == 0) {
+        unsigned low = data[18], high = data[19];
+        return data[EI_DATA] == ELFDATA2MSB ? high | low << 8 : low | high << 8;
+    }
+    /* Images of other architectures that are no ELF: Documentation/arm64/booting.rst, arch/riscv/boot-image-header.rst
+     */
+    if (size >= 64 && memcmp(data + 56, "ARM\x64", 4) == 0)
+        return EM_AARCH64;
+    return size >= 64 && memcmp(data + 56, "RSC\x05", 4) == 0 ? EM_RISCV : EM_NONE;
+}
+
+const char *kernel_elf_foreign(const uint8_t *data, size_t size) {
+    return machine_name(machine_of(data, size));
+}
+
+/* Number `i`, which is inside: kernel_elf_is_vmlinux looked. */
+static Elf64_Phdr segment_at(const uint8_t *data, const Elf64_Ehdr *header, unsigned i) {
+    Elf64_Phdr segment;
+    memcpy(&segment, data + header->e_phoff + (uint64_t) i * sizeof segment, sizeof segment);
+    return segment;
+}
+
 int kernel_elf_is_vmlinux(const uint8_t *data, size_t size) {
     Elf64_Ehdr header;
     return header_take(data, size, &header) && header.e_type == ET_EXEC && header.e_phnum > 0 &&
            header.e_phentsize == sizeof(Elf64_Phdr) &&
            piece(data, size, header.e_phoff, (uint64_t) header.e_phnum * sizeof(Elf64_Phdr));
+}
+
+int kernel_elf_can_load(const uint8_t *data, size_t size) {
+    Elf64_Ehdr header;
+    unsigned count = 0;
+    if (!kernel_elf_is_vmlinux(data, size) || !header_take(data, size, &header))
+        return 0;
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        const Elf64_Phdr segment = segment_at(data, &header, i);
+        if (segment.p_type != PT_LOAD)
+            continue;
+        count++;
+        if (!piece(data, size, segment.p_offset, segment.p_filesz) || segment.p_filesz > segment.p_memsz ||
+            segment.p_paddr >= LOAD_END || segment.p_memsz > LOAD_END - segment.p_paddr)
+            return 0;
+    }
+    return count > 0;
 }
 
 static uint64_t padded(uint32_t size) {
@@ -48,9 +102,8 @@ int kernel_elf_has_pvh(const uint8_t *data, size_t size) {
     Elf64_Ehdr header;
     if (!kernel_elf_is_vmlinux(data, size) || !header_take(data, size, &header))
         return 0;
-    for (uint16_t i = 0; i < header.e_phnum; i++) {
-        Elf64_Phdr segment;
-        memcpy(&segment, data + header.e_phoff + (uint64_t) i * sizeof segment, sizeof segment);
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        const Elf64_Phdr segment = segment_at(data, &header, i);
         const uint8_t *notes = segment.p_type == PT_NOTE ? piece(data, size, segment.p_offset, segment.p_filesz) : NULL;
         if (notes && notes_have_pvh(notes, segment.p_filesz))
             return 1;

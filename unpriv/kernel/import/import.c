@@ -23,12 +23,10 @@ static int outputs_write(struct kernel_package *package, const struct kernel_blo
                          struct err *e) {
     int order[KERNEL_MODULES_MAX];
     uint64_t initrd = 0;
-    int count = kernel_modules_order(package, order, e);
+    int code = kernel_vmlinux_take(&package->image, report->release, sizeof report->release, e);
+    int count = code < 0 ? code : kernel_modules_order(package, order, e);
     if (count < 0)
         return count;
-    int code = kernel_vmlinux_take(&package->image, report->release, sizeof report->release, e);
-    if (code < 0)
-        return code;
     code = io_write(FD_VMLINUX, package->image.data, package->image.size);
     if (code < 0)
         return err_sys(e, -code, "cannot write the vmlinux");

@@ -68,12 +68,13 @@ int kernel_initramfs_write(int fd, const struct kernel_blob *agent, const struct
         {"dev", S_IFDIR | 0755, 0, 0, NULL},
         {"dev/console", S_IFCHR | 0600, 5, 1, NULL},
         {"init", S_IFREG | 0755, 0, 0, agent},
-        {"modules", S_IFDIR | 0755, 0, 0, NULL},
+        {"modules", S_IFDIR | 0755, 0, 0, NULL}, /* the last: only where there are any */
     };
+    const size_t fixed = sizeof nodes / sizeof *nodes - (count == 0);
     const struct node trailer = {.name = "TRAILER!!!"};
     struct writer writer = {.fd = fd};
     int code = 0;
-    for (size_t i = 0; code == 0 && i < sizeof nodes / sizeof *nodes; i++)
+    for (size_t i = 0; code == 0 && i < fixed; i++)
         code = node_write(&writer, &nodes[i]);
     if (code == 0)
         code = modules_write(&writer, package, order, count);

@@ -76,11 +76,13 @@ static struct kernel_blob *place_of(struct kernel_package *package, const char *
     if (starts(path, "usr/lib/"))
         path += 4;
     *max = KERNEL_IMAGE_MAX;
-    if (starts(path, "boot/vmlinuz-"))
+    if (starts(path, "boot/vmlinuz-") || starts(path, "boot/vmlinux-"))
         return &package->image;
     if (!starts(path, "lib/modules/"))
         return NULL;
     const char *name = strrchr(path, '/') + 1;
+    if (strcmp(name, "vmlinuz") == 0)
+        return &package->image;
     *max = KERNEL_MODULE_MAX;
     if (strcmp(name, "modules.builtin") == 0)
         return &package->builtin;
@@ -113,7 +115,8 @@ static int entry_read(struct archive *tar, struct archive_entry *entry, struct k
             return err_set(e, EINVAL, "%s in the package is sparse", name);
         code = kernel_blob_add(blob, data, size, max);
     }
-    return err_set(e, -code, "%s in the package is larger than %zu bytes", name, max);
+    return code == -EFBIG ? err_set(e, EFBIG, "%s in the package is larger than %zu bytes", name, max)
+                          : err_sys(e, -code, "%s in the package cannot be read", name);
 }
 
 static int tar_read(struct archive *tar, struct kernel_package *package, struct kernel_count *count, struct err *e) {
@@ -172,6 +175,14 @@ static int deb_read(struct archive *deb, struct input *input, struct kernel_pack
     }
 }
 
+/* A folder, which the CLI handed over as a tar. */
+static int folder_read(struct archive *tar, struct input *input, struct kernel_package *package, struct err *e) {
+    (void) archive_read_support_format_tar(tar);
+    if (archive_read_open(tar, input, NULL, input_read, NULL) != ARCHIVE_OK)
+        return err_set(e, EINVAL, "the package cannot be read: %s", reason(tar));
+    return tar_read(tar, package, input->count, e);
+}
+
 static int image_read(struct input *input, struct kernel_package *package, struct err *e) {
     int code = kernel_blob_add(&package->image, input->buffer, input->peeked, KERNEL_IMAGE_MAX);
     if (code == 0)
@@ -181,13 +192,18 @@ static int image_read(struct input *input, struct kernel_package *package, struc
     return code < 0 ? err_sys(e, -code, "cannot read the kernel") : 0;
 }
 
-static int input_take(struct input *input, struct archive *deb, struct kernel_package *package, struct err *e) {
+static int input_take(struct input *input, struct archive *archive, struct kernel_package *package, struct err *e) {
     ssize_t got = io_read_some(input->fd, input->buffer, sizeof input->buffer);
     if (got < 0)
         return err_sys(e, (int) -got, "cannot read the kernel");
     input->peeked = (size_t) got;
-    int code = got >= 8 && memcmp(input->buffer, "!<arch>\n", 8) == 0 ? deb_read(deb, input, package, e)
-                                                                      : image_read(input, package, e);
+    int code = 0;
+    if (got >= 8 && memcmp(input->buffer, "!<arch>\n", 8) == 0)
+        code = deb_read(archive, input, package, e);
+    else if (got >= 512 && memcmp(input->buffer + 257, "ustar", 5) == 0)
+        code = folder_read(archive, input, package, e);
+    else
+        code = image_read(input, package, e);
     if (code == 0 && package->image.size == 0)
         code = err_set(e, EINVAL,
                        "there is no kernel in it: a package whose name begins with linux-image and that has "
@@ -198,18 +214,18 @@ static int input_take(struct input *input, struct archive *deb, struct kernel_pa
 int kernel_package_read(int fd, uint64_t limit, struct kernel_package *package, struct kernel_count *count,
                         struct err *e) {
     struct input *input = calloc(1, sizeof *input);
-    struct archive *deb = archive_read_new();
+    struct archive *archive = archive_read_new();
     int code = -ENOMEM;
-    if (input && deb) {
+    if (input && archive) {
         input->fd = fd;
         input->limit = limit;
         input->count = count;
-        code = input_take(input, deb, package, e);
+        code = input_take(input, archive, package, e);
     } else {
         (void) err_set(e, ENOMEM, "memory is short");
     }
-    if (deb)
-        (void) archive_read_free(deb);
+    if (archive)
+        (void) archive_read_free(archive);
     free(input);
     return code;
 }
