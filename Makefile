@@ -52,17 +52,19 @@ AGENT_SRC  := $(wildcard guest/agent/*.c)
 OCI_SRC    := unpriv/image/oci_config.c unpriv/image/oci_manifest.c
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC)
 IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -lpthread
+FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(OCI_SRC)
+FETCH_LIB  := -lcurl -lcrypto -lcjson
 DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
-    unpriv/kernel/import/wanted.c unpriv/priv/sentence.c $(wildcard policy/*.c)
+    unpriv/image/reference.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.
 CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
-PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-agent
+PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .PHONY: all build help install uninstall deb quickstart check audit vm-check lint fuzz bench clean deps test-deps
@@ -79,6 +81,8 @@ $(BUILD)/banger-helper: $(call object,$(HELPER_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-Map=$@.map -o $@ $^ $(HELPER_LIB)
 $(BUILD)/banger-import: $(call object,$(IMPORT_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(IMPORT_LIB)
+$(BUILD)/banger-fetch: $(call object,$(FETCH_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(FETCH_LIB)
 # The jail's init and the guest's agent are static: neither can count on a library being there.
 $(BUILD)/banger-jail: $(call object,$(JAIL_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -o $@ $^
@@ -125,9 +129,9 @@ help:
 # --- unit tests: everything but the mains, under ASan and UBSan --------------
 MAINS    := $(wildcard */main.c */*/main.c */*/*/main.c)
 UNIT_SRC := $(filter-out $(MAINS),$(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) \
-    $(DAEMON_SRC) $(CLI_SRC)))
+    $(FETCH_SRC) $(DAEMON_SRC) $(CLI_SRC)))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
-UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
+UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(FETCH_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
 
 $(BUILD)/san/%.o: %.c $(BUILD)/prefix
@@ -148,8 +152,8 @@ vm-check: test-deps build
 	@E2E_STORE=$${E2E_STORE:-$(BUILD)/vm-store/plain} VM_STORE=$${VM_STORE:-$(BUILD)/vm-store/rig} \
 	    tests/world.sh tests/vm/run.sh $(PARTS)
 lint: test-deps
-	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(DAEMON_SRC) \
-	    $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
+	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(FETCH_SRC) \
+	    $(DAEMON_SRC) $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
 # The helper as clang counts it; the path is the same in guests (.make/coverage.sh).
 COUNTERS ?= /var/tmp/banger-coverage
 COVERAGE_FLAGS := -std=gnu17 -O1 -g -w -fPIE $(DEFINES) -fprofile-instr-generate=$(COUNTERS)/helper-%m%c.profraw \

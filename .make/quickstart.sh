@@ -36,7 +36,7 @@ install_if_new() {
     for program in banger bangerd; do
         cmp -s "build/$program" "$PREFIX/bin/$program" || { "$MAKE" -s install; return; }
     done
-    for program in helper jail import agent; do
+    for program in helper jail import fetch agent; do
         cmp -s "build/banger-$program" "$PREFIX/libexec/banger/banger-$program" || { "$MAKE" -s install; return; }
     done
     [ -e /etc/banger/policy.conf ] || "$MAKE" -s install

@@ -85,7 +85,7 @@ has() {
 # administrator's own matter: that it will not be believed is said, and no more.
 setup_check() {
     wrong=
-    for file in "$bin/banger" "$bin/bangerd" "$libexec" "$libexec/banger-jail" "$libexec/banger-import" \
+    for file in "$bin/banger" "$bin/bangerd" "$libexec" "$libexec/banger-jail" "$libexec/banger-import" "$libexec/banger-fetch" \
         "$libexec/banger-agent"; do
         has "$file" root:root 755 || wrong=1
     done

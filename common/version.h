@@ -6,7 +6,7 @@
 #define BANGER_STAMP BANGER_VERSION " (" BANGER_COMMIT ")"
 
 /* BANGER_BINDIR     banger, bangerd
- * BANGER_LIBEXECDIR banger-helper, banger-jail, banger-import, banger-agent
+ * BANGER_LIBEXECDIR banger-helper, banger-jail, banger-import, banger-fetch, banger-agent
  * BANGER_DATADIR    recipes (images/, kernel/)
  * BANGER_POLICY     the policy file */
 

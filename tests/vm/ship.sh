@@ -15,7 +15,7 @@ rm -rf build/vm
 tests/world.sh tests/vm/record.sh build/vm/prebuilt
 
 paths=(.make docs policy guest/images tests Makefile build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
-for program in banger bangerd banger-helper banger-jail banger-import banger-agent; do
+for program in banger bangerd banger-helper banger-jail banger-import banger-fetch banger-agent; do
     paths+=("build/$program")
 done
 if [ -n "${COVERAGE:-}" ]; then # the counted helper in place of the other

@@ -8,6 +8,7 @@
 #include "doctor.h"
 #include "options.h"
 #include "output.h"
+#include "registry.h"
 #include "run.h"
 #include "session.h"
 #include "stores.h"
@@ -144,7 +145,20 @@ static const struct option list_options[] = {
 };
 static const struct option image_pull_options[] = {
     {OPT_SIZE, "size", 0, OPTION_DISK, "SIZE", "size of its disk (default: content x 1.5, at least 1G)", NULL},
+    {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "of a registry's image: its name here (default: as REF is written)",
+     NULL},
+    {OPT_PLATFORM, "platform", 0, OPTION_TEXT, "OS/ARCH", "as in linux/amd64 (default: this machine's)", NULL},
+    {OPT_INSECURE, "insecure", 0, OPTION_FLAG, NULL, "plain http, or https that nobody vouches for, will do", NULL},
+    {OPT_USERNAME, "username", 0, OPTION_TEXT, "USER", "log in as USER (default: what `docker login` left)", NULL},
+    {OPT_PASSWORD_STDIN, "password-stdin", 0, OPTION_FLAG, NULL, "read the password from standard input", NULL},
+    {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "progress and the image as JSON lines on standard output", NULL},
     QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option cache_options[] = {
+    {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "only say what would be freed", NULL},
+    JSON_OPTION,
     HELP_OPTION,
     END_OPTION,
 };
@@ -200,6 +214,9 @@ static const char run_details[] =
     "and User hold unless --env, --cwd or --user say otherwise. With PATH the tracked files of the\n"
     "git repository around it are at /root/repo, and the command runs there, as root. The exit status\n"
     "is the command's, 128+n when signal n ended it, 125 when banger itself failed.";
+static const char pull_details[] =
+    "REF is [HOST[:PORT]/]PATH[:TAG][@sha256:HEX], with at least one of '/', ':' and '@'. Mirrors and\n"
+    "registries without https are set in banger.toml(5).";
 static const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed.";
@@ -223,8 +240,10 @@ const struct command commands[] = {
     {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
     {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},
     {"image", "show", NULL, "NAME [OPTIONS]", "Show an image", show_options, 1, 1, 0, command_image_show, NULL},
-    {"image", "pull", NULL, "NAME [OPTIONS]", "Get an image from the catalog", image_pull_options, 1, 1, 0,
-     command_image_pull, NULL},
+    {"image", "pull", NULL, "NAME|REF [OPTIONS]", "Get an image from the catalog or a registry", image_pull_options, 1,
+     1, 0, command_image_pull, pull_details},
+    {"image", "cache", NULL, "prune [OPTIONS]", "Remove what registries sent from the blob cache", cache_options, 1, 1,
+     0, command_image_cache, NULL},
     {"image", "delete", "rm", "NAME...", "Delete images", plain_options, 1, -1, 0, command_image_delete, NULL},
     {"kernel", "list", "ls", "[OPTIONS]", "List kernels", list_options, 0, 0, 0, command_kernel_list, NULL},
     {"kernel", "show", NULL, "NAME [OPTIONS]", "Show a kernel", show_options, 1, 1, 0, command_kernel_show, NULL},

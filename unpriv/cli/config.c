@@ -2,6 +2,7 @@
 
 #include "../../common/toml.h"
 #include "../catalog/catalog.h"
+#include "../image/reference.h"
 #include "client.h"
 #include "file.h"
 #include "output.h"
@@ -14,6 +15,7 @@
 
 #define FILE_NAME "config.toml"
 #define TABLE     "vm_defaults"
+#define REGISTRY  "registry"
 
 static int64_t default_disk(void) {
     return OPTIONS_DEFAULT_DISK;
@@ -78,10 +80,63 @@ static int take_text(const struct setting *s, const struct toml_entry *entry, ch
     return strcmp(out, entry->text) == 0;
 }
 
+/* Until its host comes, a [[registry]] has none. */
+static int is_whole(const struct config *config, struct err *e) {
+    if (config->registry_count == 0)
+        return 0;
+    const struct config_registry *last = &config->registries[config->registry_count - 1];
+    if (last->host[0])
+        return 0;
+    return err_set(e, EINVAL, "the [[" REGISTRY "]] in line %u has no host: add host = \"NAME\" to it", last->line);
+}
+
+static int visit_registry(const struct toml_entry *entry, struct config *config, struct err *e) {
+    int r = is_whole(config, e);
+    if (r)
+        return r;
+    if (config->registry_count == CONFIG_REGISTRIES_MAX)
+        return err_set(e, EINVAL, "there are more than %d [[" REGISTRY "]] tables: leave some out",
+                       CONFIG_REGISTRIES_MAX);
+    config->registries[config->registry_count++].line = entry->line;
+    return 0;
+}
+
+static int copy_host(const struct toml_entry *entry, char out[CONFIG_TEXT_MAX], struct err *e) {
+    if (entry->type != TOML_STRING || strlen(entry->text) >= CONFIG_TEXT_MAX || !reference_is_host(entry->text))
+        return err_set(e, EINVAL, "%s must be a registry's host, with its port where it has one, in quotes",
+                       entry->key);
+    (void) snprintf(out, CONFIG_TEXT_MAX, "%s", entry->text);
+    return 0;
+}
+
+static int visit_registry_key(const struct toml_entry *entry, struct config *config, struct err *e) {
+    struct config_registry *now = &config->registries[config->registry_count - 1];
+    unsigned ignored = 0;
+    unsigned *line = strcmp(entry->key, "mirror") == 0     ? &now->mirror_line
+                     : strcmp(entry->key, "insecure") == 0 ? &now->insecure_line
+                                                           : &ignored;
+    if (*line || (strcmp(entry->key, "host") == 0 && now->host[0]))
+        return err_set(e, EINVAL, "%s is in this [[" REGISTRY "]] already: keep one of them", entry->key);
+    *line = entry->line;
+    if (strcmp(entry->key, "host") == 0)
+        return copy_host(entry, now->host, e);
+    if (strcmp(entry->key, "mirror") == 0)
+        return copy_host(entry, now->mirror, e);
+    if (strcmp(entry->key, "insecure") != 0)
+        return err_set(e, EINVAL, "there is no setting %s in [[" REGISTRY "]]: host, mirror and insecure are",
+                       entry->key);
+    if (entry->type != TOML_BOOLEAN)
+        return err_set(e, EINVAL, "insecure must be true or false");
+    now->insecure = (int) entry->number;
+    return 0;
+}
+
 static int visit_header(const struct toml_entry *entry, struct config *config, struct err *e) {
+    if (entry->in_array && strcmp(entry->table, REGISTRY) == 0)
+        return visit_registry(entry, config, e);
     if (entry->in_array || strcmp(entry->table, TABLE) != 0)
-        return err_set(e, EINVAL, "there is no table %s%s%s: the only one is [" TABLE "]", entry->in_array ? "[[" : "[",
-                       entry->table, entry->in_array ? "]]" : "]");
+        return err_set(e, EINVAL, "there is no table %s%s%s: there are [" TABLE "] and [[" REGISTRY "]]",
+                       entry->in_array ? "[[" : "[", entry->table, entry->in_array ? "]]" : "]");
     if (config->vm_defaults)
         return err_set(e, EINVAL, "[" TABLE "] is there already, in line %u: keep one of them", config->vm_defaults);
     config->vm_defaults = entry->line;
@@ -113,6 +168,8 @@ static int visit(const struct toml_entry *entry, void *arg, struct err *e) {
     struct config *config = arg;
     if (!entry->key)
         return visit_header(entry, config, e);
+    if (entry->in_array)
+        return visit_registry_key(entry, config, e);
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
         const struct setting *s = &settings[i];
         struct config_value *v = &config->values[i];
@@ -130,7 +187,10 @@ static int visit(const struct toml_entry *entry, void *arg, struct err *e) {
 
 int config_parse(const char *text, size_t size, const char *file, struct config *config, struct err *e) {
     memset(config, 0, sizeof(*config));
-    return toml_read(text, size, file, visit, config, e);
+    int r = toml_read(text, size, file, visit, config, e);
+    if (r == 0 && is_whole(config, e))
+        r = err_prefix(e, "%s:%u", file, config->registries[config->registry_count - 1].line);
+    return r;
 }
 
 int config_load(struct err *e) {
@@ -171,6 +231,11 @@ const char *config_text(const struct invocation *in, enum config_key key) {
         return options_text(in, s->option, "");
     const struct config_value *v = from_file(key);
     return v ? v->text : s->preset;
+}
+
+const struct config_registry *config_registry(size_t index) {
+    (void) config_load(NULL);
+    return index < own.registry_count ? &own.registries[index] : NULL;
 }
 
 const char *config_name(enum config_key key) {

@@ -12,7 +12,16 @@
 
 enum config_key { CONFIG_VCPU, CONFIG_MEMORY, CONFIG_DISK_SIZE, CONFIG_ROOT_DISK, CONFIG_IMAGE, CONFIG_KEYS };
 
-#define CONFIG_TEXT_MAX 128
+#define CONFIG_TEXT_MAX       128
+#define CONFIG_REGISTRIES_MAX 16
+
+/* A [[registry]]: how a host is spoken to, and where else its images are. */
+struct config_registry {
+    char host[CONFIG_TEXT_MAX];
+    char mirror[CONFIG_TEXT_MAX]; /* "" without */
+    int insecure;
+    unsigned line, mirror_line, insecure_line; /* 0: not in the file */
+};
 
 struct config {
     struct config_value {
@@ -21,6 +30,8 @@ struct config {
         char text[CONFIG_TEXT_MAX];
     } values[CONFIG_KEYS];
     unsigned vm_defaults; /* line of the table, 0 without */
+    struct config_registry registries[CONFIG_REGISTRIES_MAX];
+    size_t registry_count;
 };
 
 /* Reads a file's text. 0, or a negative errno with a sentence that begins "<file>:<line>: ". */
@@ -32,6 +43,9 @@ int config_load(struct err *e);
 /* What is in force; `in` may be NULL (no options). A file that cannot be read counts as empty here. */
 int64_t config_number(const struct invocation *in, enum config_key key);
 const char *config_text(const struct invocation *in, enum config_key key);
+
+/* The file's [[registry]] number `index` from 0, NULL past the end. */
+const struct config_registry *config_registry(size_t index);
 
 /* The setting's name as in the file ("vm_defaults.vcpu"). */
 const char *config_name(enum config_key key);

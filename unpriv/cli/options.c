@@ -174,6 +174,7 @@ static const struct rule {
     {OPT_BRANCH, NEEDS, ARG_POSITIONAL, "--branch is for a workspace: give the PATH of a repository too"},
     {OPT_INCLUDE_UNTRACKED, NEEDS, ARG_POSITIONAL,
      "--include-untracked is for a workspace: give the PATH of a repository too"},
+    {OPT_PASSWORD_STDIN, NEEDS, OPT_USERNAME, "--password-stdin is a user's password: add --username USER"},
     {OPT_DRY_RUN, NEEDS, ARG_POSITIONAL, "--dry-run lists a workspace's files: give the PATH of a repository too"},
 };
 

@@ -76,6 +76,7 @@ static const char *role_of(const struct process *p) {
     } programs[] = {{"bangerd", "engine", "monitor"},
                     {"banger-helper", "worker", "helper"},
                     {"banger-import", "import", "import"},
+                    {"banger-fetch", "fetch", "fetch"},
                     {"banger-jail", "jail", "jail"}};
     struct process parent = {0};
     int known = read_status(p->parent, &parent) == 0;

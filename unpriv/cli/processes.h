@@ -9,7 +9,7 @@
 #define PROCESSES_OF_ALL ((uid_t) -1)
 
 /* One object a process of `uid` (or of every account), parents first:
- *   pid, uid, name, role (monitor, engine, import, helper, worker, jail, vmm), and with a
+ *   pid, uid, name, role (monitor, engine, import, fetch, helper, worker, jail, vmm), and with a
  *   worker whose descriptors can be seen `worker` (net, disk, vmm);
  *   capabilities: effective, permitted, inheritable, bounding, ambient, as text;
  *   no_new_privs, seccomp (0: none, 2: filter), filters (their number; -1: kernel before 5.9);

@@ -4,6 +4,7 @@
 #include "../../common/io.h"
 #include "output.h"
 
+#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,7 +62,47 @@ void progress_finish(struct progress *p, int failed) {
     p->stage[0] = 0;
 }
 
+void progress_json(struct progress *p, FILE *out) {
+    p->out = NULL;
+    p->json = out;
+}
+
+/* Takes `line`. */
+static void print_json(const struct progress *p, cJSON *line) {
+    char *text = cJSON_PrintUnformatted(line);
+    if (text)
+        (void) fprintf(p->json, "%s\n", text);
+    (void) fflush(p->json);
+    cJSON_free(text);
+    cJSON_Delete(line);
+}
+
+static void print_text(const struct progress *p, const char *key, const char *text) {
+    cJSON *line = cJSON_CreateObject();
+    (void) cJSON_AddStringToObject(line, key, text);
+    print_json(p, line);
+}
+
+static void update_json(struct progress *p, const char *stage, const char *text, int64_t done, int64_t total) {
+    const long long now = io_now_ms();
+    if (strcmp(stage, p->stage) != 0) {
+        (void) snprintf(p->stage, sizeof(p->stage), "%s", stage);
+        p->started = now;
+    }
+    cJSON *line = cJSON_CreateObject();
+    cJSON *progress = cJSON_AddObjectToObject(line, "progress");
+    (void) cJSON_AddStringToObject(progress, "stage", stage);
+    (void) cJSON_AddStringToObject(progress, "text", text);
+    (void) cJSON_AddNumberToObject(progress, "done", (double) done);
+    (void) cJSON_AddNumberToObject(progress, "total", (double) total);
+    (void) cJSON_AddNumberToObject(progress, "rate",
+                                   now > p->started ? (double) (done * 1000 / (now - p->started)) : 0);
+    print_json(p, line);
+}
+
 void progress_update(struct progress *p, const char *stage, const char *text, int64_t done, int64_t total) {
+    if (p->json)
+        update_json(p, stage, text, done, total);
     if (!p->out)
         return;
     if (strcmp(stage, p->stage) != 0) {
@@ -90,7 +131,7 @@ void progress_tick(struct progress *p) {
 }
 
 void progress_line(struct progress *p, const char *fmt, ...) {
-    if (!p->out)
+    if (!p->out && !p->json)
         return;
     char text[2 * ERR_TEXT_MAX];
     va_list args;
@@ -99,12 +140,18 @@ void progress_line(struct progress *p, const char *fmt, ...) {
     (void) vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     text_sanitize(text);
+    if (p->json) {
+        print_text(p, "note", text);
+        return;
+    }
     (void) fprintf(p->out, "%s%s\n", p->live ? "\r\033[K" : "", text);
     (void) fflush(p->out);
     p->drawn = 0;
 }
 
 void progress_warn(struct progress *p, const char *text) {
+    if (p->json)
+        print_text(p, "warning", text);
     if (!p->out)
         return;
     if (p->live)

@@ -7,8 +7,9 @@
 #include <stdio.h>
 
 struct progress {
-    FILE *out; /* NULL: quiet, nothing is ever said */
-    int live;  /* a terminal: redraw */
+    FILE *out;  /* NULL: quiet, nothing is ever said */
+    FILE *json; /* JSON lines go there in place of all else, or NULL */
+    int live;   /* a terminal: redraw */
     int colour;
     char stage[32], text[128];
     int64_t done, total;               /* bytes or steps; total 0: unknown */
@@ -17,6 +18,9 @@ struct progress {
 
 /* `quiet`: nothing at all, warnings included. */
 void progress_open(struct progress *p, FILE *out, int quiet);
+/* From now on JSON lines: {"progress":{"stage","text","done","total","rate"}} (bytes, and bytes a second since
+ * the stage began), {"note":..}, {"warning":..}. */
+void progress_json(struct progress *p, FILE *out);
 /* The state of a stage; a new stage's name finishes the one before. done == total > 0 finishes it too. */
 void progress_update(struct progress *p, const char *stage, const char *text, int64_t done, int64_t total);
 /* Redraws the live line when it is time to. */

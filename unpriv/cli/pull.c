@@ -4,6 +4,7 @@
 #include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/version.h"
+#include "../image/reference.h"
 #include "../workspace/process.h"
 #include "catalogs.h"
 #include "client.h"
@@ -150,6 +151,27 @@ int pull_image(const char *name, int64_t size, struct progress *p, struct err *e
     return client_request(&call, NULL, e);
 }
 
+int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **image, struct err *e) {
+    const struct catalog *known = catalogs(e);
+    if (!known)
+        return -e->code;
+    if (reference_is_one(pull->reference) && !catalog_image(known, pull->reference))
+        return registry_pull(pull, p, image, e);
+    if (pull->name || pull->platform[0] || pull->username || pull->insecure)
+        return err_set(e, EINVAL,
+                       "%s is a catalog's name, and --name, --platform, --username and --insecure are for a registry's "
+                       "image: give that with its tag, as in %.60s:latest",
+                       pull->reference, pull->reference);
+    struct reference ref;
+    if (!catalog_image(known, pull->reference) && reference_parse(pull->reference, &ref, e) == 0)
+        return err_set(e, ENOENT,
+                       "no image is named %s, here or in the catalog: `banger image list --available` shows both; a "
+                       "registry's image is given with its tag, as in %.60s:latest",
+                       pull->reference, pull->reference);
+    int r = pull_image(pull->reference, pull->size, p, e);
+    return r == 0 && image ? client_simple("image.show", client_named(pull->reference), image, e) : r;
+}
+
 /* --- kernels ----------------------------------------------------------------- */
 
 /* kernel.import of the open file `fd` (taken). */
@@ -229,7 +251,7 @@ int pull_needed(const char *image, const char *kernel, struct progress *p, struc
     int r = client_simple("image.show", client_named(image), &record, e);
     cJSON_Delete(record);
     if (r == -ENOENT)
-        r = pull_image(image, 0, p, e);
+        r = pull_anywhere(&(const struct registry_pull){.reference = image, .platform = ""}, p, NULL, e);
     if (r < 0)
         return r;
     record = NULL;

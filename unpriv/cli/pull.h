@@ -5,11 +5,16 @@
 
 #include "../../common/err.h"
 #include "progress.h"
+#include "registry.h"
 
 #include <stdint.h>
 
 /* Runs the catalog's recipe for `name` into image.import. */
 int pull_image(const char *name, int64_t size, struct progress *p, struct err *e);
+
+/* The catalog's entry of that name, else what the reference names in its registry. On success `*image`
+ * (may be NULL) is the caller's. */
+int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **image, struct err *e);
 
 /* Downloads the package of the catalog's kernel and imports it. */
 int pull_kernel(const char *name, int replace, struct progress *p, struct err *e);

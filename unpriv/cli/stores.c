@@ -1,5 +1,6 @@
 #include "stores.h"
 
+#include "../../common/io.h"
 #include "catalogs.h"
 #include "client.h"
 #include "output.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- shared shapes ----------------------------------------------------------- */
 
@@ -118,20 +120,56 @@ int command_image_show(const struct invocation *in) {
     return show(in, "image.show", client_named(in->arguments[0]));
 }
 
+/* Standard input up to its end, without the newline that `echo` leaves. */
+static int read_password(const struct invocation *in, char *out, size_t size, struct err *e) {
+    if (!options_given(in, OPT_PASSWORD_STDIN))
+        return 0;
+    ssize_t n = io_read_some(STDIN_FILENO, out, size);
+    if (n < 0 || (size_t) n == size)
+        return err_set(e, EINVAL, "the password on standard input cannot be read, or is longer than %zu bytes",
+                       size - 1);
+    out[n] = '\0';
+    out[strcspn(out, "\r\n")] = '\0';
+    return 0;
+}
+
+static void print_pulled(const cJSON *image) {
+    cJSON *line = cJSON_CreateObject();
+    (void) cJSON_AddItemToObject(line, "image", cJSON_Duplicate(image, 1));
+    char *text = cJSON_PrintUnformatted(line);
+    (void) printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(line);
+}
+
 int command_image_pull(const struct invocation *in) {
     struct err e = {0};
     struct progress progress;
-    const char *name = in->arguments[0];
+    char password[8192] = "";
+    const char *name = options_text(in, OPT_NAME, in->arguments[0]);
     progress_open(&progress, stderr, options_given(in, OPT_QUIET));
+    if (options_given(in, OPT_JSON))
+        progress_json(&progress, stdout);
     cJSON *image = NULL;
     int r = client_simple("image.show", client_named(name), &image, &e);
-    cJSON_Delete(image);
-    if (r == 0) {
+    if (r == 0)
         progress_line(&progress, "%s is here already: `banger image delete %s` first makes it afresh", name, name);
-        return 0;
+    else if (r == -ENOENT)
+        r = read_password(in, password, sizeof(password), &e);
+    if (r == 0 && !image) {
+        const struct registry_pull pull = {.reference = in->arguments[0],
+                                           .name = options_text(in, OPT_NAME, NULL),
+                                           .platform = options_text(in, OPT_PLATFORM, ""),
+                                           .username = options_text(in, OPT_USERNAME, NULL),
+                                           .password = password,
+                                           .size = options_number(in, OPT_SIZE, 0),
+                                           .insecure = options_given(in, OPT_INSECURE)};
+        r = pull_anywhere(&pull, &progress, &image, &e);
     }
-    if (r == -ENOENT)
-        r = pull_image(name, options_number(in, OPT_SIZE, 0), &progress, &e);
+    explicit_bzero(password, sizeof(password));
+    if (r == 0 && options_given(in, OPT_JSON))
+        print_pulled(image);
+    cJSON_Delete(image);
     return r < 0 ? session_failed(r, &e) : 0;
 }
 

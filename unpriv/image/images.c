@@ -8,6 +8,8 @@
 #include "../store/store.h"
 #include "importer.h"
 #include "names.h"
+#include "pull.h"
+#include "reference.h"
 #include "run_config.h"
 
 #include <errno.h>
@@ -42,6 +44,33 @@ static int open_images(struct err *e) {
     return fd < 0 ? err_sys(e, -fd, "cannot open %s/" FOLDER, engine.state_path) : fd;
 }
 
+/* --- finding one ----------------------------------------------------------------------- */
+
+struct sought {
+    char source[REFERENCE_TEXT_MAX];
+    struct image_record *found;
+    int count;
+};
+
+static void look_at(const struct image_record *r, void *arg) {
+    struct sought *sought = arg;
+    if (strcmp(r->source, sought->source) != 0 || sought->count++)
+        return;
+    *sought->found = *r;
+}
+
+int image_find(const char *name, struct image_record *r, struct err *e) {
+    struct sought sought = {.found = r};
+    struct reference ref;
+    struct err ignored;
+    int failed = store_image_get(name, r, e);
+    if (failed != -ENOENT || !reference_is_one(name) || reference_parse(name, &ref, &ignored))
+        return failed;
+    (void) reference_text(&ref, sought.source);
+    int looked = store_images(look_at, &sought, &ignored);
+    return looked == 0 && sought.count ? 0 : failed;
+}
+
 /* --- operations ------------------------------------------------------------------- */
 
 static void add_to_list(const struct image_record *r, void *arg) {
@@ -59,7 +88,7 @@ static int op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     const char *name = json_string(rpc->args, "name", e);
     if (!name)
         return -EINVAL;
-    int failed = store_image_get(name, &r, e);
+    int failed = image_find(name, &r, e);
     if (failed == 0)
         *result = to_json(&r);
     return failed;
@@ -72,7 +101,7 @@ static int op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
     if (!name)
         return -EINVAL;
     cleanup_fd int images = open_images(e);
-    int failed = images < 0 ? images : store_image_get(name, &r, e);
+    int failed = images < 0 ? images : image_find(name, &r, e);
     if (failed == 0)
         failed = store_image_delete(r.id, e);
     if (failed)
@@ -200,11 +229,8 @@ static int op_import(struct rpc *rpc, cJSON **result, struct err *e) {
 }
 
 const struct rpc_op image_ops[] = {
-    {"image.list", op_list},
-    {"image.show", op_show},
-    {"image.delete", op_delete},
-    {"image.import", op_import},
-    {NULL, NULL},
+    {"image.list", op_list},     {"image.show", op_show}, {"image.delete", op_delete},
+    {"image.import", op_import}, {"image.pull", pull_op}, {NULL, NULL},
 };
 
 /* --- start-up ---------------------------------------------------------------------- */

@@ -11,6 +11,9 @@
 /* Start-up: removes folders that no record owns (imports that did not end). 0 or a negative errno. */
 int images_recover(struct err *e);
 
+/* The image of that name or id, or that was pulled by that reference (any form of it). As store_image_get. */
+int image_find(const char *name, struct image_record *r, struct err *e);
+
 /* The files of an image that is being made: open for reading and writing, empty, the caller's no more
  * than during the call. */
 struct image_files {

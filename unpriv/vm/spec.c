@@ -3,6 +3,7 @@
 
 #include "../../common/json.h"
 #include "../../common/wire.h"
+#include "../image/images.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e)
     const char *kernel = image ? json_string(args, "kernel", e) : NULL;
     if (!image || !kernel)
         return -EINVAL;
-    int rc = store_image_get(image, &spec->image, e);
+    int rc = image_find(image, &spec->image, e);
     if (rc == 0)
         rc = store_kernel_get(kernel, &spec->kernel, e);
     if (rc)

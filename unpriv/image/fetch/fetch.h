@@ -1,0 +1,57 @@
+/* Inside banger-fetch: one pull, one thread, one loop. request.h is the outside. */
+#ifndef BANGER_IMAGE_FETCH_FETCH_H
+#define BANGER_IMAGE_FETCH_FETCH_H
+
+#include "../../../common/err.h"
+#include "manifest.h"
+#include "request.h"
+
+#include <curl/curl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Descriptors of request.h. */
+enum fetch_fd { FETCH_FD_REQUEST = 3, FETCH_FD_CACHE = 4, FETCH_FD_PIPE = 5, FETCH_FD_CONFIG = 6 };
+
+struct transfer;
+
+struct fetch {
+    struct fetch_request request;
+    CURLM *multi;
+    int store;      /* the cache's folder sha256/ */
+    int64_t bytes;  /* came over the network, of blobs */
+    int64_t cached; /* the cache had */
+    int64_t total;  /* of all blobs; 0: not known yet */
+    size_t ready, layers;
+    char digest[DIGEST_TEXT_MAX]; /* of the manifest */
+};
+
+/* Landlock on the cache's folder (to write) and the trust store and the resolver's files (to read), then
+ * a list of system calls. Call before the first byte of the request is read. */
+int fetch_confine(int cache, struct err *e);
+
+/* The modes: 0 or a negative errno with `e` filled. */
+int fetch_image(struct fetch *f, struct err *e);
+int fetch_file(struct fetch *f, struct err *e);
+
+/* --- messages (report.c) ------------------------------------------------------------- */
+
+/* Messages go to `fd` from now on; -1 (the default) drops them. */
+void fetch_messages_open(int fd);
+/* Tells how far the pull is, at most every 100 ms. */
+void fetch_progress(const struct fetch *f);
+void fetch_succeeded(const struct fetch *f);
+void fetch_failed(const struct err *e);
+
+/* --- documents (registry.c) ---------------------------------------------------------- */
+
+/* Finds the manifest for the platform and its configuration. `*from` is the endpoint that has the image. */
+int registry_manifest(struct fetch *f, struct manifest *m, size_t *from, struct err *e);
+
+/* --- logins (auth.c) ------------------------------------------------------------------ */
+
+/* Answers `challenge` (the header's value): the endpoint's authorization is set. `what` is for the
+ * sentence. 0 or a negative errno. */
+int auth_answer(struct fetch *f, struct endpoint *endpoint, const char *challenge, const char *what, struct err *e);
+
+#endif
