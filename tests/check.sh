@@ -44,6 +44,7 @@ seeds() {
 "$MAKE" -s -j2 build build/unit fuzz-build || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 tier unit unit
 tier fuzz-seeds seeds
+tier hostile-images python3 tests/images/hostile.py
 if [ "$(id -u)" -eq 0 ]; then
     export FAULTS_EVERY=40 # `make faults` tries them all
     for suite in \

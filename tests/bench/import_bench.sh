@@ -21,7 +21,7 @@ fi
 
 # The plan of unpriv/image/plan.h: magic, mode 1 (ROOTFS), all else 0.
 printf 'PIGB\1\0\0\0' >"$work/plan"
-head -c 24 /dev/zero >>"$work/plan"
+head -c 600 /dev/zero >>"$work/plan" # more than it has
 ours() {
     rm -f "$work/ours.ext4"
     env -i build/banger-import </dev/null >/dev/null 2>"$work/messages" 3<"$work/plan" 4<"$tar" 5<>"$work/ours.ext4"

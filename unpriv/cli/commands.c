@@ -6,6 +6,7 @@
 #include "audit.h"
 #include "config.h"
 #include "doctor.h"
+#include "load.h"
 #include "options.h"
 #include "output.h"
 #include "registry.h"
@@ -156,6 +157,16 @@ static const struct option image_pull_options[] = {
     HELP_OPTION,
     END_OPTION,
 };
+static const struct option image_load_options[] = {
+    {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "its name here (default: the file's)", NULL},
+    {OPT_TAG, "tag", 0, OPTION_TEXT, "TAG", "which of several images: a tag, or a name with one", NULL},
+    {OPT_PLATFORM, "platform", 0, OPTION_TEXT, "OS/ARCH", "as in linux/amd64 (default: this machine's)", NULL},
+    {OPT_SIZE, "size", 0, OPTION_DISK, "SIZE", "size of its disk (default: content x 1.5, at least 1G)", NULL},
+    QUIET_OPTION,
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option cache_options[] = {
     {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "only say what would be freed", NULL},
     JSON_OPTION,
@@ -217,6 +228,9 @@ static const char run_details[] =
 static const char pull_details[] =
     "REF is [HOST[:PORT]/]PATH[:TAG][@sha256:HEX], with at least one of '/', ':' and '@'. Mirrors and\n"
     "registries without https are set in banger.toml(5).";
+static const char load_details[] =
+    "An OCI layout (a folder, or the tar archive of one: skopeo, buildah, podman) or an archive\n"
+    "of `docker save`. Every digest is checked.";
 static const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed.";
@@ -244,6 +258,8 @@ const struct command commands[] = {
      1, 0, command_image_pull, pull_details},
     {"image", "cache", NULL, "prune [OPTIONS]", "Remove what registries sent from the blob cache", cache_options, 1, 1,
      0, command_image_cache, NULL},
+    {"image", "load", NULL, "FILE|FOLDER [OPTIONS]", "Get an image that another tool saved", image_load_options, 1, 1,
+     0, command_image_load, load_details},
     {"image", "delete", "rm", "NAME...", "Delete images", plain_options, 1, -1, 0, command_image_delete, NULL},
     {"kernel", "list", "ls", "[OPTIONS]", "List kernels", list_options, 0, 0, 0, command_kernel_list, NULL},
     {"kernel", "show", NULL, "NAME [OPTIONS]", "Show a kernel", show_options, 1, 1, 0, command_kernel_show, NULL},

@@ -41,6 +41,7 @@ enum option_id {
     OPT_WHICH,
     OPT_AVAILABLE,
     OPT_SOURCE,
+    OPT_TAG,
     OPT_SIZE,
     OPT_PLATFORM,
     OPT_INSECURE,

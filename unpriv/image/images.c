@@ -7,6 +7,7 @@
 #include "../store/folder.h"
 #include "../store/store.h"
 #include "importer.h"
+#include "load.h"
 #include "names.h"
 #include "pull.h"
 #include "reference.h"
@@ -229,8 +230,13 @@ static int op_import(struct rpc *rpc, cJSON **result, struct err *e) {
 }
 
 const struct rpc_op image_ops[] = {
-    {"image.list", op_list},     {"image.show", op_show}, {"image.delete", op_delete},
-    {"image.import", op_import}, {"image.pull", pull_op}, {NULL, NULL},
+    {"image.list", op_list},
+    {"image.show", op_show},
+    {"image.delete", op_delete},
+    {"image.import", op_import},
+    {"image.load", load_op},
+    {"image.pull", pull_op},
+    {NULL, NULL},
 };
 
 /* --- start-up ---------------------------------------------------------------------- */

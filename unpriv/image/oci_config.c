@@ -37,20 +37,29 @@ static int within_bounds(const char *text, size_t size) {
     return 1;
 }
 
-cJSON *oci_json(const char *text, size_t size, const char *what, struct err *e) {
+static cJSON *parse(const char *text, size_t size, const char *what, int is_list, struct err *e) {
     if (size > OCI_JSON_MAX || !within_bounds(text, size)) {
         (void) err_set(e, EFBIG, "%s is larger or nested deeper than any image's; use another image", what);
         return NULL;
     }
     const char *end = NULL;
-    cJSON *object = memchr(text, '\0', size) ? NULL : cJSON_ParseWithLengthOpts(text, size, &end, 0);
-    while (object && end < text + size && strchr(" \t\r\n", *end))
+    cJSON *root = memchr(text, '\0', size) ? NULL : cJSON_ParseWithLengthOpts(text, size, &end, 0);
+    while (root && end < text + size && strchr(" \t\r\n", *end))
         end++;
-    if (object && cJSON_IsObject(object) && end == text + size)
-        return object;
-    cJSON_Delete(object);
-    (void) err_set(e, EINVAL, "%s is not a JSON object; it is damaged, or not an image's", what);
+    if (root && (is_list ? cJSON_IsArray(root) : cJSON_IsObject(root)) && end == text + size)
+        return root;
+    cJSON_Delete(root);
+    (void) err_set(e, EINVAL, "%s is not a JSON %s; it is damaged, or not an image's", what,
+                   is_list ? "list" : "object");
     return NULL;
+}
+
+cJSON *oci_json(const char *text, size_t size, const char *what, struct err *e) {
+    return parse(text, size, what, 0, e);
+}
+
+cJSON *oci_json_list(const char *text, size_t size, const char *what, struct err *e) {
+    return parse(text, size, what, 1, e);
 }
 
 static int digit(char c) {

@@ -17,6 +17,8 @@
  * most OCI_JSON_MAX bytes, 32 levels and 50,000 values; `what` begins the sentence
  * ("The image's manifest"). Bytes after the object are an error, and so is a NUL. */
 cJSON *oci_json(const char *text, size_t size, const char *what, struct err *e);
+/* The same for a document that is a list. */
+cJSON *oci_json_list(const char *text, size_t size, const char *what, struct err *e);
 
 /* "sha256:" and 64 lower-case digits. 0 or -EINVAL with `e` filled. */
 int oci_digest(const char *text, uint8_t out[OCI_DIGEST_BYTES], struct err *e);

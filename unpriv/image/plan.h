@@ -36,6 +36,8 @@ struct import_plan {
     uint64_t limit; /* most bytes of input and of content; 0 = 64 GiB */
     uint32_t flags; /* IMPORT_HAS_TAR for WORK */
     uint32_t reserved;
+    char tag[256];     /* LOAD: which image, "" = the only one */
+    char platform[64]; /* LOAD: "os/arch" or "os/arch/variant", "" = this machine's */
 };
 #define IMPORT_HAS_TAR 1u
 

@@ -8,7 +8,13 @@
 #include <stdint.h>
 
 /* Descriptors of plan.h. */
-enum import_fd { IMPORT_FD_PLAN = 3, IMPORT_FD_INPUT = 4, IMPORT_FD_OUTPUT = 5, IMPORT_FD_TAR = 6 };
+enum import_fd {
+    IMPORT_FD_PLAN = 3,
+    IMPORT_FD_INPUT = 4,
+    IMPORT_FD_OUTPUT = 5,
+    IMPORT_FD_TAR = 6,
+    IMPORT_FD_CONFIG = 6
+};
 
 /* What a mode achieved; main.c sends it as the last line. */
 struct import_report {
@@ -24,6 +30,7 @@ struct import_report {
 int import_rootfs(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_work(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_layers(const struct import_plan *plan, struct import_report *report, struct err *e);
+int import_load(const struct import_plan *plan, struct import_report *report, struct err *e);
 int kernel_import(const struct import_plan *plan, struct import_report *report, struct err *e);
 
 /* Messages of plan.h go to `fd` from now on; -1 (the default) drops them. */
@@ -34,9 +41,9 @@ void import_progress(uint64_t bytes, uint64_t entries);
 void import_succeeded(const struct import_report *report);
 void import_failed(const struct err *e);
 
-/* Landlock with nothing allowed, the second thread (second.h), then seccomp with a list for both:
- * no path, no socket, no process, no further thread from now on; anything else kills the process.
- * Address space is bounded too. Call before the first byte of input. 0 or a negative errno. */
+/* Landlock with nothing allowed (but to read below the input, where that is a folder), the second thread (second.h),
+ * then seccomp with a list for both: no path, no socket, no process, no further thread from now on; anything else kills
+ * the process. Address space is bounded too. Call before the first byte of input. 0 or a negative errno. */
 int import_confine(struct err *e);
 
 #endif

@@ -170,9 +170,10 @@ static int take_whiteout(struct reader *d, const char *path, int *is, struct err
         return 0; /* an old storage driver's own files */
     if (strlen(path) >= sizeof(hidden))
         return err_set(e, ENAMETOOLONG, "its path is longer than %u bytes; use a shorter one", TREE_PATH_MAX - 1);
-    if (name[sizeof(mark) - 1] == '\0')
+    const char *lost = name + sizeof(mark) - 1;
+    if (!whole && (lost[0] == '\0' || strcmp(lost, ".") == 0 || strcmp(lost, "..") == 0))
         return err_set(e, EINVAL, "it removes a file without a name; make the image again");
-    (void) snprintf(hidden, sizeof(hidden), "%.*s%s", (int) folder, path, whole ? "" : name + sizeof(mark) - 1);
+    (void) snprintf(hidden, sizeof(hidden), "%.*s%s", (int) folder, path, whole ? "" : lost);
     int r = tree_hide_path(d->tree, hidden, whole, e);
     return r ? r : drop_gone(d, e);
 }
