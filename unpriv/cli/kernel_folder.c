@@ -18,6 +18,7 @@
 #define FILE_MAX    (256ll << 20) /* of any of its files, as the importer has it */
 #define DEPTH_MAX   16            /* folders below lib/modules/RELEASE */
 #define BUFFER_SIZE 65536
+#define FILE_FLAGS  (O_RDONLY | O_NONBLOCK | O_NOCTTY) /* nothing waits for a pipe's other end */
 
 /* What was found, and where it goes. */
 struct folder {
@@ -29,10 +30,9 @@ struct folder {
     struct archive *archive;
 };
 
-/* Inside the root, wherever links in it point. A descriptor or a negative errno. */
+/* For reading, inside the root, wherever links in it point. A descriptor or a negative errno. */
 static int open_inside(int root, const char *path, uint64_t flags) {
-    struct open_how how = {.flags = flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     int fd = (int) syscall(SYS_openat2, root, path, &how, sizeof how);
     return fd < 0 ? -errno : fd;
 }
@@ -115,7 +115,7 @@ static int find_in_tree(struct folder *f, struct err *e) {
 
 /* The first line of a file, without its end; 0 when there is none of that length. */
 static int line_of(int root, const char *path, char *text, size_t size) {
-    cleanup_fd int fd = open_inside(root, path, 0);
+    cleanup_fd int fd = open_inside(root, path, FILE_FLAGS);
     ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
     text[got > 0 ? got : 0] = '\0';
     text[strcspn(text, "\n")] = '\0';
@@ -137,8 +137,8 @@ static int find_build(struct folder *f) {
 /* --- the tar --------------------------------------------------------------------- */
 
 static int copy(struct folder *f, const char *name, int fd, off_t size, struct err *e) {
-    cleanup_free char *buffer = malloc(BUFFER_SIZE);
-    while (buffer && size > 0) {
+    char buffer[BUFFER_SIZE];
+    while (size > 0) {
         ssize_t got = read(fd, buffer, size < BUFFER_SIZE ? (size_t) size : BUFFER_SIZE);
         if (got <= 0)
             return err_set(e, got < 0 ? errno : EIO, "%s in %s cannot be read to its end", name, f->path);
@@ -146,7 +146,7 @@ static int copy(struct folder *f, const char *name, int fd, off_t size, struct e
             return err_sys(e, archive_errno(f->archive), "cannot write what was found in %s", f->path);
         size -= got;
     }
-    return buffer ? 0 : err_set(e, ENOMEM, "there is not enough memory to read %s", f->path);
+    return 0;
 }
 
 /* Adds the open file, which it closes, as `name`. */
@@ -196,9 +196,9 @@ static int add_below(struct folder *f, int fd, unsigned depth, struct err *e) { 
         if (d->d_name[0] == '.' || fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         int sub = S_ISDIR(st.st_mode) && depth > 0, file = S_ISREG(st.st_mode);
-        int inner = sub || file ? openat(dirfd(dir), d->d_name,
-                                         O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (sub ? O_DIRECTORY : 0))
-                                : -1;
+        int inner = sub || file
+                        ? openat(dirfd(dir), d->d_name, FILE_FLAGS | O_CLOEXEC | O_NOFOLLOW | (sub ? O_DIRECTORY : 0))
+                        : -1;
         if (inner >= 0)
             r = sub ? add_below(f, inner, depth - 1, e) : add_module(f, d->d_name, inner, e);
     }
@@ -226,13 +226,13 @@ static int add_ordered(struct folder *f, const char *line, struct err *e) {
         return 0;
     const char *slash = strrchr(path, '/');
     const char *inside = strncmp(path, "kernel/", 7) == 0 && is_there(f->root, path + 7) ? path + 7 : path;
-    return add_module(f, slash ? slash + 1 : path, open_inside(f->root, inside, 0), e);
+    return add_module(f, slash ? slash + 1 : path, open_inside(f->root, inside, FILE_FLAGS), e);
 }
 
 static int add_build(struct folder *f, struct err *e) {
-    int fd = open_inside(f->root, "modules.builtin", 0);
+    int fd = open_inside(f->root, "modules.builtin", FILE_FLAGS);
     int r = fd < 0 ? 0 : add_module(f, "modules.builtin", fd, e);
-    fd = open_inside(f->root, "modules.order", 0);
+    fd = open_inside(f->root, "modules.order", FILE_FLAGS);
     FILE *order = fd < 0 ? NULL : fdopen(fd, "r");
     char line[PATH_MAX];
     while (r == 0 && order && fgets(line, sizeof line, order))
@@ -253,7 +253,7 @@ static int write_tar(struct folder *f, int build, int to, struct err *e) {
                 : err_sys(e, archive_errno(f->archive), "cannot write what was found in %s", f->path);
     (void) snprintf(name, sizeof name, "boot/vmlinuz-%s", f->release);
     if (r == 0)
-        r = add(f, name, open_inside(f->root, f->kernel, 0), e);
+        r = add(f, name, open_inside(f->root, f->kernel, FILE_FLAGS), e);
     if (r == 0)
         r = build ? add_build(f, e) : add_tree(f, e);
     if (r == 0 && archive_write_close(f->archive) != ARCHIVE_OK)

@@ -43,7 +43,8 @@ int kernel_blob_shrink(struct kernel_blob *blob, size_t size) {
     uint8_t *less = realloc(blob->data, capacity(size ? size : 1));
     if (!less)
         return -ENOMEM;
-    *blob = (struct kernel_blob){less, size};
+    blob->data = less;
+    blob->size = size;
     return 0;
 }
 

@@ -1,0 +1,66 @@
+# Kernels: the real vmlinux in the kernel build's compressions, folders, packages, refusals;
+# guests booted from an xz and a zstd bzImage.
+# shellcheck shell=bash
+
+# Debian's own kernel: its vmlinux is what `kernel pull` took out of it.
+release=$(alice kernel show debian-cloud --json | jq -r .release)
+mkdir "$WORLD/k"
+cp "$(alice kernel show debian-cloud --json | jq -r .vmlinux)" "$WORLD/k/vmlinux"
+dpkg-deb -x /home/alice/.cache/banger/kernels/debian-cloud "$WORLD/k/tree"
+chmod -R a+rX "$WORLD/k"
+modules=$WORLD/k/tree/lib/modules/$release
+same() { cmp -s "$WORLD/k/vmlinux" "$(alice kernel show "$1" --json | jq -r .vmlinux)"; }
+
+# A root as a distribution with packed modules leaves it; its kernel repacked.
+pack_tree() { # FORMAT PACKER...
+    tests/kernel/pack.sh "$1" "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1
+    shift
+    find "$modules" -name '*.ko' | grep -E '/(virtio|ext4|failover|net_failover|evdev|button)[^/]*$' | xargs "$@"
+}
+pack_tree xz xz -q
+capture alice kernel import boxed --from "$WORLD/k/tree"
+equal "a root with an xz kernel and .ko.xz modules: status" "$status" 0
+check "it is the same vmlinux" same boxed
+capture alice vm run --rm --quiet --kernel boxed --memory 512M -- uname -r
+equal "a guest boots the xz kernel" "$status/$out" "0/$release"
+find "$modules" -name '*.ko.xz' -exec unxz -q {} +
+pack_tree zstd zstd -q --rm
+capture alice kernel import boxed --from "$WORLD/k/tree"
+contains "a name that is taken is kept" "$status/$err" "1/banger: kernel boxed already exists"
+capture alice kernel import boxed --force --from "$WORLD/k/tree"
+equal "--force replaces it, from zstd: status" "$status" 0
+check "it is the same vmlinux" same boxed
+capture alice vm create --quiet --name kept --kernel boxed --memory 512M
+capture alice vm exec kept -- uname -r
+equal "a guest boots the zstd kernel" "$status/$out" "0/$release"
+capture alice kernel rm boxed
+contains "a kernel that a VM uses stays" "$status/$err" "1/"
+contains "and the VM is named" "$err" kept
+alice vm delete -f kept >/dev/null
+capture alice kernel rm boxed
+equal "kernel rm" "$status/$(alice kernel list --json | jq '[.kernels[] | select(.name == "boxed")] | length')" 0/0
+
+# Others (bzip2 and lzma, which are slow at this size, have unit tests).
+for format in gzip lzo lz4; do
+    tests/kernel/pack.sh $format "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1
+    alice kernel import "in-$format" --force --quiet --from "$WORLD/k/tree" 2>"$WORLD/err"
+    check "the real vmlinux in $format" same "in-$format"
+    alice kernel rm "in-$format" >/dev/null
+done
+
+# A folder may not lead out of itself.
+mkdir -p "$WORLD/k/escape/boot" "$WORLD/k/escape/lib"
+ln -s /etc/shadow "$WORLD/k/escape/boot/vmlinuz-1.0"
+ln -s ../../../../../../../.. "$WORLD/k/escape/lib/modules"
+capture alice kernel import out --from "$WORLD/k/escape"
+equal "a link out of the folder is not followed" "$status" 1
+contains "and what is missing is named" "$err" "vmlinuz-1.0"
+cp "$WORLD/k/tree/boot/vmlinuz-$release" "$WORLD/k/tree/boot/vmlinuz-9.9"
+capture alice kernel import out --from "$WORLD/k/tree"
+contains "two kernels in a folder are named" "$status/$err" "1/"
+contains "two kernels in a folder are named" "$err" 9.9
+capture alice kernel import out --from "$WORLD/k/tree/boot/vmlinuz-9.9"
+contains "a modular kernel alone: what it lacks" "$status/$err" "1/"
+contains "a modular kernel alone: what it lacks" "$err" "virtio"
+equal "nothing is left of what was refused" "$(alice kernel list --json | jq -c '[.kernels[].name]')" '["debian-cloud"]'
+rm -rf "$WORLD/k"
