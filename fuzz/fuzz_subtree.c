@@ -1,4 +1,5 @@
-/* Fuzzed: a base image (ext2/3/4, zeros follow up to 128 KiB) whose /root is copied onto a work disk. */
+/* Fuzzed: a base image (ext2/3/4, zeros follow up to 128 KiB) whose /root is copied onto a work disk, and all of it
+ * onto an image of its own, as the root disk and as the work disk. */
 #include "../unpriv/image/import/disk.h"
 
 #include <stdlib.h>
@@ -18,6 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int r = disk_work(&plan, base, -1, disk, &report, &e);
     if (r && (e.code != -r || !e.text[0]))
         abort(); /* a failure has its sentence */
+    int whole = memfd_create("whole", MFD_CLOEXEC);
+    if (whole < 0)
+        abort();
+    r = disk_copy(&plan, base, base, whole, &report, &e);
+    if (r && (e.code != -r || !e.text[0]))
+        abort();
+    (void) close(whole);
     (void) close(base);
     (void) close(disk);
     return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -52,8 +53,22 @@ static void act(int number) {
         agent_down(RB_AUTOBOOT);
 }
 
+/* What the image wants started at boot, where it has no init that would. */
+static void boot_program(void) {
+    static const char path[] = "/etc/banger/boot";
+    if (access(path, X_OK) < 0 || fork() != 0)
+        return;
+    char *argv[] = {(char *) path, NULL};
+    char *envp[] = {(char *) "HOME=/root", (char *) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    NULL};
+    (void) execve(path, argv, envp);
+    agent_log("cannot run %s: %s", path, strerror(errno));
+    _exit(127);
+}
+
 _Noreturn void agent_init(void) {
     sigset_t set;
+    boot_program();
     (void) sigemptyset(&set);
     const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGRTMIN + 3, SIGRTMIN + 4, SIGRTMIN + 5};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)

@@ -205,3 +205,51 @@ Test(import_work, damaged_bases_end_in_words_or_in_a_clean_disk) {
         (void) close(out);
     }
 }
+
+/* The root disk without its /root, the work disk in its place; what is deleted stays behind. */
+Test(import_work, both_disks_become_an_image) {
+    const struct import_plan plan = {.magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_COPY, .size = 64 << 20};
+    struct pack p = base_pack(), q = pack_open();
+    struct import_report report = {0};
+    struct err e = {0};
+    pack_folder(&q, "root");
+    pack_file(&q, "root/only", "of the work disk");
+    int work = work_of(image_of(pack_close(&q), 0, NULL), -1, &report);
+    int root = image_of(pack_close(&p), 0, NULL), out = image_fd(), alone = image_fd();
+    cr_assert_eq(disk_copy(&plan, root, work, out, &report, &e), 0, "%s", e.text);
+    image_check(out);
+    ext2_filsys fs = image_open(out);
+    cr_expect(image_says(fs, "root/only", "of the work disk"));
+    cr_expect_eq(image_find(fs, "root/d/tool"), 0);
+    cr_expect_neq(image_find(fs, "lost+found"), 0);
+    cr_expect_eq(image_find(fs, "root/lost+found"), 0);
+    cr_expect_eq(image_inode(fs, "root").i_mode, S_IFDIR | 0700);
+    ext2fs_free(fs);
+    cr_assert_eq(disk_copy(&plan, root, -1, alone, &report, &e), 0, "%s", e.text);
+    image_check(alone);
+    fs = image_open(alone);
+    cr_expect_eq(image_find(fs, "root/d/tool"), image_find(fs, "root/d/again"));
+    cr_expect_neq(image_find(fs, "root/d/tool"), 0);
+    cr_expect_eq(report.size, 64 << 20);
+    ext2fs_free(fs);
+    (void) close(work);
+    (void) close(root);
+    (void) close(out);
+    (void) close(alone);
+}
+
+/* A guest that was killed leaves its journal to be replayed. */
+Test(import_work, a_disk_that_was_not_unmounted_becomes_no_image) {
+    const struct import_plan plan = {.magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_COPY};
+    struct pack p = base_pack();
+    struct import_report report = {0};
+    struct err e = {0};
+    int root = image_of(pack_close(&p), 0, NULL), out = image_fd();
+    uint32_t incompat = 0;
+    cr_assert_eq(pread(root, &incompat, sizeof(incompat), 1024 + 0x60), sizeof(incompat));
+    incompat |= EXT3_FEATURE_INCOMPAT_RECOVER;
+    cr_assert_eq(pwrite(root, &incompat, sizeof(incompat), 1024 + 0x60), sizeof(incompat));
+    cr_assert_lt(disk_copy(&plan, root, -1, out, &report, &e), 0);
+    (void) close(root);
+    (void) close(out);
+}

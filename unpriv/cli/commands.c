@@ -9,6 +9,7 @@
 #include "load.h"
 #include "options.h"
 #include "output.h"
+#include "provision.h"
 #include "registry.h"
 #include "run.h"
 #include "session.h"
@@ -68,6 +69,11 @@ static void resolve_name(char *out, size_t size) {
         {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network", NULL}, {                                    \
         OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs (default)", NULL                \
     }
+#define SSH_OPTION                                                                                                     \
+    {                                                                                                                  \
+        OPT_WITH_SSH, "with-ssh", 0, OPTION_FLAG, NULL,                                                                \
+            "give it an sshd first, of its own packages where it has none", NULL                                       \
+    }
 #define COMMAND_OPTIONS                                                                                                \
     {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default the image's, else home)", NULL},          \
         {OPT_ENV, "env", 'e', OPTION_LIST, "NAME=VALUE", "a variable for the command; repeatable", NULL},              \
@@ -80,6 +86,7 @@ static void resolve_name(char *out, size_t size) {
 
 static const struct option run_options[] = {
     MACHINE_OPTIONS,
+    SSH_OPTION,
     {OPT_RM, "rm", 0, OPTION_FLAG, NULL, "delete the VM when the command or shell ends", NULL},
     {OPT_DETACH, "detach", 'd', OPTION_FLAG, NULL, "leave it running in the background", NULL},
     {OPT_BRANCH, "branch", 0, OPTION_TEXT, "B", "check out a new branch B in the guest", NULL},
@@ -95,9 +102,9 @@ static const struct option run_options[] = {
     END_OPTION,
 };
 static const struct option create_options[] = {
-    MACHINE_OPTIONS, {OPT_NO_START, "no-start", 0, OPTION_FLAG, NULL, "make it, do not start it", NULL},
-    JSON_OPTION,     QUIET_OPTION,
-    HELP_OPTION,     END_OPTION,
+    MACHINE_OPTIONS, SSH_OPTION,   {OPT_NO_START, "no-start", 0, OPTION_FLAG, NULL, "make it, do not start it", NULL},
+    JSON_OPTION,     QUIET_OPTION, HELP_OPTION,
+    END_OPTION,
 };
 static const struct option exec_options[] = {
     COMMAND_OPTIONS,
@@ -170,6 +177,21 @@ static const struct option image_load_options[] = {
 static const struct option cache_options[] = {
     {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "only say what would be freed", NULL},
     JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option image_build_options[] = {
+    {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "what the new image is called", NULL},
+    {OPT_FROM_IMAGE, "from-image", 0, OPTION_TEXT, "BASE", "what it is made of; pulled when missing", NULL},
+    {OPT_PACKAGES, "packages", 0, OPTION_TEXT, "A,B", "install these packages", NULL},
+    {OPT_DOCKER, "docker", 0, OPTION_FLAG, NULL, "install docker, started at boot", NULL},
+    {OPT_SCRIPT, "script", 0, OPTION_TEXT, "FILE", "run this in the guest, as root", NULL},
+    {OPT_SIZE, "size", 0, OPTION_DISK, "SIZE", "size of its disk (default: content x 1.5, at least 1G)", NULL},
+    {OPT_KERNEL, "kernel", 0, OPTION_TEXT, "KERNEL", "the throw-away VM's kernel", resolve_kernel},
+    {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "its virtual processors", resolve_vcpus},
+    {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "its memory", resolve_memory},
+    {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "it does without the network", NULL},
+    QUIET_OPTION,
     HELP_OPTION,
     END_OPTION,
 };
@@ -260,6 +282,8 @@ const struct command commands[] = {
      0, command_image_cache, NULL},
     {"image", "load", NULL, "FILE|FOLDER [OPTIONS]", "Get an image that another tool saved", image_load_options, 1, 1,
      0, command_image_load, load_details},
+    {"image", "build", NULL, "--name NAME --from-image BASE [OPTIONS]", "Make an image of another, in a VM",
+     image_build_options, 0, 0, 0, command_image_build, build_details},
     {"image", "delete", "rm", "NAME...", "Delete images", plain_options, 1, -1, 0, command_image_delete, NULL},
     {"kernel", "list", "ls", "[OPTIONS]", "List kernels", list_options, 0, 0, 0, command_kernel_list, NULL},
     {"kernel", "show", NULL, "NAME [OPTIONS]", "Show a kernel", show_options, 1, 1, 0, command_kernel_show, NULL},
@@ -381,7 +405,7 @@ static int invoke(const struct command *c, int argc, char **argv, const char **s
     }
     if (options_given(in, OPT_HELP)) {
         options_help_command(c);
-        if ((c->run == command_run || c->run == command_create) && config_load(&e) < 0)
+        if ((c->run == command_run || c->run == command_create || c->run == command_image_build) && config_load(&e) < 0)
             output_warning(e.text); /* the defaults shown are not those it wants */
         return 0;
     }

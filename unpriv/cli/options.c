@@ -170,6 +170,7 @@ static const struct rule {
     {OPT_DETACH, FORBIDS, ARG_COMMAND,
      "--detach runs no command: leave --detach out, or run it afterwards with `banger vm exec NAME -- COMMAND`"},
     {OPT_NAT, FORBIDS, OPT_NO_NAT, "--nat and --no-nat contradict each other: leave one of them out"},
+    {OPT_WITH_SSH, FORBIDS, OPT_NO_START, "--with-ssh needs the VM started: leave one of it and --no-start out"},
     {OPT_FROM, NEEDS, OPT_BRANCH, "--from says where a new branch starts: add --branch NAME"},
     {OPT_BRANCH, NEEDS, ARG_POSITIONAL, "--branch is for a workspace: give the PATH of a repository too"},
     {OPT_INCLUDE_UNTRACKED, NEEDS, ARG_POSITIONAL,

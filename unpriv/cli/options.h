@@ -52,6 +52,11 @@ enum option_id {
     OPT_LINES,
     OPT_HEAD,
     OPT_SYSLOG,
+    OPT_WITH_SSH,
+    OPT_FROM_IMAGE,
+    OPT_DOCKER,
+    OPT_SCRIPT,
+    OPT_PACKAGES,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,

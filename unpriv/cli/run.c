@@ -7,6 +7,7 @@
 #include "config.h"
 #include "key.h"
 #include "output.h"
+#include "provision.h"
 #include "pull.h"
 #include "session.h"
 #include "signals.h"
@@ -125,7 +126,8 @@ static int prepare(struct launch *l, const struct workspace_options *options) {
 
 /* Sends `call` with the stream attached. */
 static int request(struct launch *l, struct client_call *call, cJSON **result) {
-    int from = feed_start(&l->feed, write_stream, l, &l->error);
+    int r = options_given(l->in, OPT_WITH_SSH) ? provision_ssh(call->args, &l->error) : 0;
+    int from = r < 0 ? r : feed_start(&l->feed, write_stream, l, &l->error);
     if (from < 0) {
         cJSON_Delete(call->args);
         return from;
@@ -153,7 +155,9 @@ static void print_ways_in(const struct launch *l, const cJSON *vm) {
 
 /* vm.create, for `vm create` and `vm run --detach`. */
 static int create(struct launch *l) {
-    struct client_call call = {.op = "vm.create", .args = machine_arguments(l)};
+    l->session.progress = &l->progress;
+    struct client_call call = {
+        .op = "vm.create", .args = machine_arguments(l), .event = session_event, .arg = &l->session};
     cJSON *vm = NULL;
     int r = request(l, &call, &vm);
     if (r < 0)

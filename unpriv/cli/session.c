@@ -43,13 +43,27 @@ void session_arguments(struct session *s, const struct invocation *in, const cha
     (void) cJSON_AddNumberToObject(args, "cols", cols);
 }
 
+/* What it says is shown; the command's input is not its. */
+static int session_prepare(struct session *s, int fd, struct err *e) {
+    const struct channel_options options = {.input = s->prepare_input};
+    if (s->progress)
+        progress_finish(s->progress, 0);
+    if (fd < 0)
+        return err_set(e, EPROTO, "bangerd sent no channel for preparing the VM: run it again");
+    int r = channel_run(fd, &options, &s->prepared, e);
+    return r == 0 && s->prepared.interrupted ? -EINTR : r;
+}
+
 int session_event(const char *name, const cJSON *line, int fd, void *arg, struct err *e) {
     struct session *s = arg;
-    if (strcmp(name, "exec") != 0) {
+    int preparing = strcmp(name, "prepare") == 0;
+    if (!preparing && strcmp(name, "exec") != 0) {
         if (fd >= 0)
             (void) close(fd);
         return 0;
     }
+    if (preparing)
+        return session_prepare(s, fd, e);
     const cJSON *vm = cJSON_GetObjectItemCaseSensitive(line, "vm");
     (void) snprintf(s->name, sizeof(s->name), "%s", output_member(vm, "name"));
     if (s->progress)
@@ -67,8 +81,8 @@ int session_failed(int r, const struct err *e) {
 }
 
 int session_status(const struct session *s, int r, const cJSON *result, const struct err *e) {
-    if (s->end.interrupted)
-        return 128 + s->end.interrupted;
+    if (s->end.interrupted || s->prepared.interrupted)
+        return 128 + (s->end.interrupted ? s->end.interrupted : s->prepared.interrupted);
     if (r < 0) {
         int own = session_failed(r, e) == EXIT_OWN ? EXIT_RUN : 128 + signals_ending();
         return s->end.exited && s->end.status != 0 ? s->end.status : own;

@@ -10,8 +10,10 @@
 struct session {
     struct channel_options options;
     struct channel_end end;
-    struct progress *progress; /* finished when the channel comes */
-    char name[65];             /* the VM's, once known */
+    struct channel_end prepared; /* how what prepared the VM ended */
+    int prepare_input;           /* 1: descriptor 0 goes to what prepares the VM */
+    struct progress *progress;   /* finished when the channel comes */
+    char name[65];               /* the VM's, once known */
 };
 
 /* Adds argv (a login shell when `after` is empty), env, cwd, user, tty, rows and

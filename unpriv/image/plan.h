@@ -27,6 +27,8 @@ enum import_mode {
     IMPORT_LAYERS = 4, /* in: 4 layers (stream.h); out: 5 ext4 image */
     IMPORT_LOAD = 5,   /* in: 4 OCI archive, docker-save archive or OCI layout folder; out: 5 ext4 image, 6 config */
     IMPORT_BUNDLE = 6, /* in: 4 bundle (tar.zst); out: 5 ext4 image, 6 config */
+    IMPORT_COPY =
+        7, /* in: 4 ext4 image whose files are written anew, 6 work disk that is its /root; out: 5 ext4 image */
 };
 
 struct import_plan {
@@ -34,11 +36,12 @@ struct import_plan {
     uint32_t mode;  /* enum import_mode */
     uint64_t size;  /* ext4 size in bytes; 0 = content x 1.5, at least 1 GiB (ROOTFS) */
     uint64_t limit; /* most bytes of input and of content; 0 = 64 GiB */
-    uint32_t flags; /* IMPORT_HAS_TAR for WORK */
+    uint32_t flags; /* IMPORT_HAS_TAR for WORK, IMPORT_HAS_WORK for COPY */
     uint32_t reserved;
     char tag[256];     /* LOAD: which image, "" = the only one */
     char platform[64]; /* LOAD: "os/arch" or "os/arch/variant", "" = this machine's */
 };
-#define IMPORT_HAS_TAR 1u
+#define IMPORT_HAS_TAR  1u
+#define IMPORT_HAS_WORK 2u
 
 #endif

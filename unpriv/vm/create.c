@@ -85,7 +85,7 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
     rpc_progress(rpc, "disk", "making the disks", 0, 0);
     rc = vm_folder_make(r->slot, e);
     if (rc == 0)
-        rc = vm_disks_begin(rpc, r, spec->root, spec->tar, root, e);
+        rc = vm_disks_begin(rpc, r, spec->root, spec->root_size, spec->tar, root, e);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating the VM was cancelled");
     if (rc == 0)
@@ -146,6 +146,8 @@ int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, stru
         return rc;
     rc = start_if_asked(rpc, spec.start || remove, *live, r, &root, e);
     vm_disks_abandon(&root);
+    if (rc == 0)
+        rc = vm_prepare(rpc, *live, r, e);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating VM %s was cancelled", r->name);
     if (rc == 0 && !remove)

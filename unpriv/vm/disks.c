@@ -178,8 +178,33 @@ static int work_make(const struct rpc *rpc, const struct vm_record *r, int work,
     return rc;
 }
 
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int tar, struct vm_root *root,
-                   struct err *e) {
+/* The image's files in a file of another size. */
+static int make_anew(const struct rpc *rpc, const struct making *m, int64_t size, struct err *e) {
+    const struct import_plan plan = {.mode = IMPORT_COPY, .size = (uint64_t) size};
+    struct import_result result;
+    cleanup_fd int to = make_file(m, e);
+    if (to < 0)
+        return to;
+    const int fds[] = {m->base, to};
+    int rc = importer_run(rpc, &plan, fds, 2, "disk", &result, e);
+    return rc ? err_prefix(e, "making the root disk") : 0;
+}
+
+int vm_disks_keep(const struct rpc *rpc, const struct vm_record *r, int64_t size, int to, struct import_result *got,
+                  struct err *e) {
+    const struct import_plan plan = {.mode = IMPORT_COPY, .size = (uint64_t) size, .flags = IMPORT_HAS_WORK};
+    cleanup_fd int dir = vm_folder_open(r->slot);
+    cleanup_fd int root = dir < 0 ? dir : vm_open(dir, VM_ROOT_FILE, O_RDONLY);
+    cleanup_fd int work = dir < 0 ? dir : vm_open(dir, "work.ext4", O_RDONLY);
+    if (root < 0 || work < 0)
+        return err_sys(e, root < 0 ? -root : -work, "cannot open the VM's disks in %s/vms/%03x", engine.state_path,
+                       r->slot);
+    const int fds[] = {root, to, work};
+    return importer_run(rpc, &plan, fds, 3, "import", got, e);
+}
+
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int64_t size, int tar,
+                   struct vm_root *root, struct err *e) {
     *root = VM_NO_ROOT;
     root->rpc = rpc;
     cleanup_fd int base = vm_image_open(r, e);
@@ -190,7 +215,9 @@ int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind
     if (work < 0)
         return err_sys(e, -work, "cannot make the VM's disks in %s/vms/%03x", engine.state_path, r->slot);
     const struct making m = {.r = r, .dir = dir, .base = base, .root = root};
-    int rc = root_begin(r, want, &m, e);
+    int rc = size ? make_anew(rpc, &m, size, e) : root_begin(r, want, &m, e);
+    if (size)
+        (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", vm_root_names[ROOT_COPY]);
     if (rc == 0)
         rc = work_make(rpc, r, work, tar, e);
     if (rc)

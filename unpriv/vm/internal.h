@@ -4,6 +4,7 @@
 
 #include "../agent/link.h"
 #include "../daemon/rpc.h"
+#include "../image/importer.h"
 #include "vm.h"
 
 #include <pthread.h>
@@ -133,10 +134,15 @@ struct vm_root {
 #define VM_NO_ROOT ((struct vm_root){.from = -1, .to = -1, .device = -1})
 
 /* Makes both disks of the record in its folder; sets root_kind. `tar` is laid over
- * the work disk's content, -1 for none. On success the work disk is complete and the
- * root disk has its size; what it holds may still be on its way. */
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int tar, struct vm_root *root,
-                   struct err *e);
+ * the work disk's content, -1 for none; `size` is the root disk's where it is not the image's, 0
+ * otherwise: then the image's files are written anew into a file of that size. On success the work disk is complete and
+ * the root disk has its size; what it holds may still be on its way. */
+int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int64_t size, int tar,
+                   struct vm_root *root, struct err *e);
+/* The VM's disks as a new image: the root disk's files with the work disk's as /root, in `to`
+ * (empty), of `size` bytes (0: to fit them). The VM is stopped and its root disk a file. */
+int vm_disks_keep(const struct rpc *rpc, const struct vm_record *r, int64_t size, int to, struct import_result *got,
+                  struct err *e);
 /* Waits until the root disk is complete: 0 or a negative errno. Safe twice. */
 int vm_disks_wait(struct vm_root *root, struct err *e);
 /* Stops the copy and waits for its end; lets go of the snapshot. Safe twice. */
@@ -183,7 +189,8 @@ struct vm_spec {
     int named; /* 0: find a free random name */
     int start;
     enum vm_root_kind root;
-    int tar; /* descriptor, -1 without */
+    int64_t root_size; /* 0: the image's */
+    int tar;           /* descriptor, -1 without */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 
@@ -192,7 +199,7 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
               struct err *e);
 /* Undoes vm_create; the lock is held. Kills the VM when it runs. */
 int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e);
-/* create, and start when asked; on success the lock is held. Where the guest never
+/* create, and start and prepare when asked; on success the lock is held. Where the guest never
  * became ready the VM is kept, in state failed. Until this has succeeded, and with
  * `remove` for as long as it lives, the record says that the VM goes with its request. */
 int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, struct vm_record *r, struct err *e);
@@ -215,8 +222,14 @@ int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e);
 
+/* Runs the request's `prepare` command in the VM, if there is one; one that fails is an error. */
+int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e);
+
+/* Asks the guest to power off and waits for it: 0, or -ETIMEDOUT while it runs on. The lock is held. */
+int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, struct err *e);
+
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
-    vm_op_run, vm_op_logs;
+    vm_op_run, vm_op_logs, vm_op_build;
 
 #endif

@@ -12,13 +12,13 @@
 #include <sys/socket.h>
 
 /* Hands the client its end of the command's channel; ours in `*ours`. */
-static int offer_channel(struct rpc *rpc, const struct vm_record *r, int *ours, struct err *e) {
+static int offer_channel(struct rpc *rpc, const char *event, const struct vm_record *r, int *ours, struct err *e) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return err_sys(e, errno, "cannot make the command's channel");
     cJSON *extra = cJSON_CreateObject();
     (void) cJSON_AddItemToObject(extra, "vm", vm_json(r));
-    int rc = rpc_event(rpc, "exec", extra, pair[1]);
+    int rc = rpc_event(rpc, event, extra, pair[1]);
     /* The client's end must be the client's alone: its close is the end of the command. */
     (void) close(pair[1]);
     if (rc) {
@@ -36,22 +36,44 @@ static cJSON *exit_json(const struct mux_exit *exit) {
     return object;
 }
 
-int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
-            cJSON **result, struct err *e) {
-    struct mux_exit exit;
+/* Runs a command whose channel goes to the client with the event of that name. */
+static int run(struct rpc *rpc, const char *event, struct vm_live *live, const struct vm_record *r,
+               const struct vm_command *command, struct mux_exit *exit, struct err *e) {
     cleanup_fd int client = -1;
     struct link *link = vm_live_link(live, r->name, e);
     if (!link)
         return -e->code;
-    int rc = offer_channel(rpc, r, &client, e);
+    int rc = offer_channel(rpc, event, r, &client, e);
     if (rc == 0)
-        rc = link_exec(link, command->open, command->size, client, &exit, e);
+        rc = link_exec(link, command->open, command->size, client, exit, e);
     link_drop(link);
+    return rc ? err_prefix(e, "VM %s", r->name) : 0;
+}
+
+int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
+            cJSON **result, struct err *e) {
+    struct mux_exit exit;
+    int rc = run(rpc, "exec", live, r, command, &exit, e);
     if (rc == 0)
         *result = exit_json(&exit);
-    else
-        (void) err_prefix(e, "VM %s", r->name);
     return rc;
+}
+
+int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e) {
+    struct vm_command command;
+    struct mux_exit exit;
+    const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(rpc->args, "prepare");
+    if (!cJSON_IsObject(wanted))
+        return 0;
+    int rc = vm_command_parse(wanted, NULL, &command, e);
+    if (rc)
+        return err_prefix(e, "\"prepare\"");
+    rc = run(rpc, "prepare", live, r, &command, &exit, e);
+    free(command.open);
+    if (rc || (!exit.signaled && exit.code == 0))
+        return rc;
+    return err_set(e, ECHILD, "preparing VM %s failed with %s %u, and it is removed again: what it printed says why",
+                   r->name, exit.signaled ? "signal" : "status", exit.code);
 }
 
 /* The request's command as the image wants it run; where there is a workspace, whose files

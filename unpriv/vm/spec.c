@@ -29,7 +29,7 @@ static int text_member(const cJSON *args, const char *key, char *out, size_t siz
     return strcmp(out, text) == 0 ? 0 : err_set(e, EINVAL, "\"%s\" contains control characters", key);
 }
 
-static int parse_sizes(const cJSON *args, struct vm_record *r, struct err *e) {
+static int parse_sizes(const cJSON *args, struct vm_record *r, int64_t *root_size, struct err *e) {
     int64_t vcpus = 0;
     int64_t memory = 0;
     struct sysinfo host;
@@ -38,6 +38,8 @@ static int parse_sizes(const cJSON *args, struct vm_record *r, struct err *e) {
         rc = json_integer(args, "memory_mib", MEMORY_LEAST, UINT32_MAX, &memory, e);
     if (rc == 0)
         rc = json_integer(args, "disk", DISK_LEAST, DISK_MOST, &r->disk, e);
+    if (rc == 0)
+        rc = json_integer_or(args, "root_size", DISK_LEAST, DISK_MOST, root_size, e);
     if (rc)
         return rc;
     r->vcpus = (uint32_t) vcpus;
@@ -102,7 +104,7 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     if (rc == 0)
         rc = parse_sources(rpc->args, spec, e);
     if (rc == 0)
-        rc = parse_sizes(rpc->args, r, e);
+        rc = parse_sizes(rpc->args, r, &spec->root_size, e);
     if (rc == 0)
         rc = parse_egress(rpc->args, r, e);
     if (rc == 0)
@@ -113,6 +115,8 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
         rc = text_member(rpc->args, "source", r->source, sizeof(r->source), e);
     if (rc == 0)
         rc = text_member(rpc->args, "head", r->head, sizeof(r->head), e);
+    if (rc == 0 && !spec->start && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(rpc->args, "prepare")))
+        rc = err_set(e, EINVAL, "a VM that is not started cannot be prepared: leave \"start\" out");
     r->created = time(NULL);
     return rc;
 }

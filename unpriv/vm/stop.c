@@ -36,6 +36,16 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     return rc;
 }
 
+int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, struct err *e) {
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    struct link *link = vm_live_link(live, r->name, e);
+    int rc = link ? link_poweroff(link, e) : -e->code;
+    link_drop(link);
+    if (rc == 0 && pidfd >= 0 && io_wait(pidfd, POLLIN, grace_ms))
+        rc = err_set(e, ETIMEDOUT, "VM %s did not power off within %d s", r->name, grace_ms / 1000);
+    return rc;
+}
+
 /* Asks the guest, then its power button, then takes the power away. */
 static int end_gently(struct vm_live *live, const struct vm_record *r, int pidfd, int grace_ms) {
     struct err e;

@@ -98,6 +98,22 @@ int disk_work(const struct import_plan *plan, int base, int tar, int out, struct
     return r;
 }
 
+int disk_copy(const struct import_plan *plan, int image, int work, int out, struct import_report *report,
+              struct err *e) {
+    struct tree t;
+    struct volume v;
+    int r = begin(plan, out, &t, &v, e);
+    if (r == 0)
+        r = subtree_read_all(image, work >= 0 ? "root" : NULL, "", limit_of(plan), &t, &v, report, e);
+    if (r == 0 && work >= 0)
+        r = subtree_read_all(work, NULL, "root", limit_of(plan), &t, &v, report, e);
+    if (r == 0)
+        r = finish(plan, &ext4_rootfs, &t, &v, report, e);
+    tree_free(&t);
+    volume_free(&v);
+    return r;
+}
+
 int import_rootfs(const struct import_plan *plan, struct import_report *report, struct err *e) {
     return disk_rootfs(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, report, e);
 }
@@ -111,4 +127,9 @@ int import_layers(const struct import_plan *plan, struct import_report *report, 
     struct blobs_stream source;
     blobs_stream(&source, IMPORT_FD_INPUT);
     return disk_layers(plan, &source.blobs, IMPORT_FD_OUTPUT, report, e);
+}
+
+int import_copy(const struct import_plan *plan, struct import_report *report, struct err *e) {
+    int work = plan->flags & IMPORT_HAS_WORK ? IMPORT_FD_TAR : -1;
+    return disk_copy(plan, IMPORT_FD_INPUT, work, IMPORT_FD_OUTPUT, report, e);
 }

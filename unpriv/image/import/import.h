@@ -31,6 +31,7 @@ int import_rootfs(const struct import_plan *plan, struct import_report *report, 
 int import_work(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_layers(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_load(const struct import_plan *plan, struct import_report *report, struct err *e);
+int import_copy(const struct import_plan *plan, struct import_report *report, struct err *e);
 int kernel_import(const struct import_plan *plan, struct import_report *report, struct err *e);
 
 /* Messages of plan.h go to `fd` from now on; -1 (the default) drops them. */

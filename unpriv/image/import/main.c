@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static int (*const modes[])(const struct import_plan *, struct import_report *, struct err *) = {
-    [IMPORT_ROOTFS] = import_rootfs, [IMPORT_WORK] = import_work, [IMPORT_KERNEL] = kernel_import,
-    [IMPORT_LAYERS] = import_layers, [IMPORT_LOAD] = import_load,
+    [IMPORT_ROOTFS] = import_rootfs, [IMPORT_WORK] = import_work,     [IMPORT_COPY] = import_copy,
+    [IMPORT_KERNEL] = kernel_import, [IMPORT_LAYERS] = import_layers, [IMPORT_LOAD] = import_load,
 };
 
 /* Messages keep a descriptor of their own: what a library prints to standard error goes nowhere. */

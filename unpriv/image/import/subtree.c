@@ -28,13 +28,16 @@ struct copier {
     uint32_t seen_count, seen_room;
     char *chunk;
     struct err *e;
-    int result; /* of what happens inside the library's calls */
+    const char *without; /* a name at the top that stays behind, or NULL */
+    int whole;           /* lost+found does too */
+    int result;          /* of what happens inside the library's calls */
     char xattrs[TREE_XATTRS_MAX];
     size_t xattrs_used;
 };
 
 struct level {
     struct copier *c;
+    int top;         /* of the image */
     uint32_t folder; /* node in the tree */
     uint32_t depth;
 };
@@ -330,6 +333,14 @@ static int copy_entry(struct copier *c, const struct level *level, ext2_ino_t nu
     return S_ISDIR(proto.mode) ? copy_folder(c, number, node, level->depth + 1) : 0;
 }
 
+static int is_name(const char *name, size_t size, const char *wanted) {
+    return strlen(wanted) == size && memcmp(name, wanted, size) == 0;
+}
+
+static int stays(const struct copier *c, const char *name, size_t size) {
+    return is_name(name, size, "lost+found") || (c->without && is_name(name, size, c->without));
+}
+
 static int on_entry(ext2_ino_t folder, int kind, struct ext2_dir_entry *entry, int offset, int block_bytes,
                     char *buffer, void *context) {
     (void) folder;
@@ -342,12 +353,14 @@ static int on_entry(ext2_ino_t folder, int kind, struct ext2_dir_entry *entry, i
     (void) kind; /* tells "." and ".." by their place, which differs for folders that lie in their inode */
     if (entry->inode == 0 || (size <= 2 && memcmp(entry->name, "..", (size_t) size) == 0))
         return 0;
+    if (c->whole && level->top && stays(c, entry->name, (size_t) size))
+        return 0;
     c->result = copy_entry(c, level, entry->inode, entry->name, (size_t) size);
     return c->result ? DIRENT_ABORT : 0;
 }
 
 static int copy_folder(struct copier *c, ext2_ino_t number, uint32_t folder, uint32_t depth) {
-    struct level level = {.c = c, .folder = folder, .depth = depth};
+    struct level level = {.c = c, .top = number == EXT2_ROOT_INO, .folder = folder, .depth = depth};
     if (depth > TREE_DEPTH_MAX)
         return damaged(c, "its folders are nested too deep", 0);
     errcode_t code = ext2fs_dir_iterate2(c->fs, number, 0, NULL, on_entry, &level);
@@ -356,29 +369,36 @@ static int copy_folder(struct copier *c, ext2_ino_t number, uint32_t folder, uin
     return code ? damaged(c, "a folder", code) : 0;
 }
 
-static int copy_top(struct copier *c, const char *name) {
-    ext2_ino_t number = 0;
+/* The folder of that number becomes the tree's folder at the path `to`. */
+static int copy_into(struct copier *c, ext2_ino_t number, const char *to) {
     struct ext2_inode_large inode;
     struct tree_inode proto;
-    if (!c->fs)
-        return damaged(c, "it is no ext4 file system", 0);
-    errcode_t code = ext2fs_lookup(c->fs, EXT2_ROOT_INO, name, (int) strlen(name), NULL, &number);
-    if (code == EXT2_ET_FILE_NOT_FOUND)
-        return 0;
-    if (code)
-        return damaged(c, "its top folder", code);
+    uint32_t node = 0;
     int r = read_inode(c, number, &inode);
     if (r || !S_ISDIR(inode.i_mode))
         return r;
     r = attributes(c, number, &inode, &proto);
-    uint32_t node = 0;
     if (r == 0)
-        r = tree_add_path(c->tree, "", &proto, &node, c->e);
+        r = tree_add_path(c->tree, to, &proto, &node, c->e);
     struct seen *seen = r ? NULL : seen_entry(c, number);
     if (!seen)
         return r ? r : err_set(c->e, ENOMEM, "There is not enough memory for so many files; free some and try again");
-    seen->to = TREE_ROOT;
-    return copy_folder(c, number, TREE_ROOT, 0);
+    seen->to = c->tree->nodes[node].inode;
+    return copy_folder(c, number, node, 0);
+}
+
+static int copy_top(struct copier *c, const char *name, const char *to) {
+    ext2_ino_t number = 0;
+    if (!c->fs)
+        return damaged(c, "it is no ext4 file system", 0);
+    if (c->whole && ext2fs_has_feature_journal_needs_recovery(c->fs->super))
+        return damaged(c, "it was not unmounted", 0);
+    if (c->whole)
+        return copy_into(c, EXT2_ROOT_INO, to);
+    errcode_t code = ext2fs_lookup(c->fs, EXT2_ROOT_INO, name, (int) strlen(name), NULL, &number);
+    if (code == EXT2_ET_FILE_NOT_FOUND)
+        return 0;
+    return code ? damaged(c, "its top folder", code) : copy_into(c, number, to);
 }
 
 static void silent(const char *who, errcode_t code, const char *fmt, va_list args) {
@@ -399,29 +419,41 @@ static int open_image(struct copier *c) {
     return code ? damaged(c, "it is no ext4 file system", code) : 0;
 }
 
-int subtree_read(int fd, const char *name, uint64_t limit, struct tree *t, struct volume *v,
-                 struct import_report *report, struct err *e) {
+static int no_memory(struct err *e) {
+    return err_set(e, ENOMEM, "There is not enough memory to read the base image; free some and try again");
+}
+
+/* `name`: a folder at the image's top, NULL for all of it. */
+static int copy_image(const struct copier *how, const char *name, const char *to) {
     struct err unused = {0};
-    struct copier *c = calloc(1, sizeof(*c));
+    struct copier *c = malloc(sizeof(*c));
     if (!c)
-        return err_set(e, ENOMEM, "There is not enough memory to read the base image; free some and try again");
-    c->fd = fd;
-    c->tree = t;
-    c->volume = v;
-    c->report = report;
-    c->limit = limit;
-    c->e = e ? e : &unused;
+        return no_memory(how->e);
+    *c = *how;
+    c->whole = !name;
+    if (!c->e)
+        c->e = &unused;
     c->chunk = malloc(CHUNK_BYTES);
-    int r = c->chunk ? open_image(c)
-                     : err_set(c->e, ENOMEM,
-                               "There is not enough memory to read the base image; free "
-                               "some and try again");
+    int r = c->chunk ? open_image(c) : no_memory(c->e);
     if (r == 0)
-        r = copy_top(c, name);
+        r = copy_top(c, name, to);
     if (c->fs)
         ext2fs_free(c->fs);
     free(c->chunk);
     free(c->seen);
     free(c);
     return r;
+}
+
+int subtree_read(int fd, const char *name, uint64_t limit, struct tree *t, struct volume *v,
+                 struct import_report *report, struct err *e) {
+    const struct copier how = {.fd = fd, .tree = t, .volume = v, .report = report, .limit = limit, .e = e};
+    return copy_image(&how, name, "");
+}
+
+int subtree_read_all(int fd, const char *without, const char *to, uint64_t limit, struct tree *t, struct volume *v,
+                     struct import_report *report, struct err *e) {
+    const struct copier how = {
+        .fd = fd, .tree = t, .volume = v, .report = report, .limit = limit, .e = e, .without = without};
+    return copy_image(&how, NULL, to);
 }

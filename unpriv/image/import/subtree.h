@@ -13,4 +13,10 @@
 int subtree_read(int fd, const char *name, uint64_t limit, struct tree *t, struct volume *v,
                  struct import_report *report, struct err *e);
 
+/* The whole image on `fd`, but for `without` at its top (NULL: nothing), goes into the folder
+ * `to` of the tree ("": its root), which is made. lost+found stays behind. An image that was
+ * not unmounted is an error. Else as subtree_read. */
+int subtree_read_all(int fd, const char *without, const char *to, uint64_t limit, struct tree *t, struct volume *v,
+                     struct import_report *report, struct err *e);
+
 #endif
