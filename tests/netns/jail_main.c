@@ -185,6 +185,16 @@ static void driver(const struct vm *vm) {
           "QMP: resumed", "%s %s", text, e.text);
 }
 
+/* Lines that QEMU wrote, but for what it says where the machine has one processor. */
+static int complaints(const struct vm *vm) {
+    char text[4096], *state = NULL;
+    int count = 0;
+    (void) snprintf(text, sizeof(text), "%s", vm_read(vm, "log"));
+    for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
+        count += !strstr(line, "exceeds the recommended cpus supported by KVM");
+    return count;
+}
+
 static void guest(void) {
     static const char *const lines[] = {"guest: Linux ",       "cpus 2",     "disk load ok",  "guest: root disk ok",
                                         "guest: work disk ok", "network ok", "guest: rng ok", "port ok, button ok",
@@ -206,7 +216,7 @@ static void guest(void) {
         check(strstr(vm_read(&vm, "console"), lines[i]) != NULL, name, "console: %s log: see below",
               vm_read(&vm, "console"));
     }
-    check(*vm_read(&vm, "log") == '\0', "QEMU has nothing to complain about", "%s", vm_read(&vm, "log"));
+    check(complaints(&vm) == 0, "QEMU has nothing to complain about", "%s", vm_read(&vm, "log"));
     if (!ready) {
         vm_end(&vm);
         return;
