@@ -7,17 +7,13 @@
 set -eu
 cd "$(dirname "$0")/../.."
 out=$1
-rm -f build/banger_*.deb
-make -s deb >/dev/null
 guest=build/jail-guest
 nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" >build/jail-guest.log 2>&1 || { cat build/jail-guest.log; exit 1; }
 rm -rf build/vm
 tests/world.sh tests/vm/record.sh build/vm/prebuilt
 
 paths=(.make docs policy guest/images tests Makefile build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
-for program in banger bangerd banger-helper banger-jail banger-import banger-fetch banger-agent; do
-    paths+=("build/$program")
-done
+mapfile -t -O ${#paths[@]} paths < <(find build -maxdepth 1 -type f -perm -u+x -name 'banger*' ! -name '*.deb')
 if [ -n "${COVERAGE:-}" ]; then # the counted helper in place of the other
     paths+=(build/coverage/{banger-helper,counters})
     tar cf "$out/ship.tar" --exclude build/banger-helper --transform 's,^build/coverage/banger-helper$,build/banger-helper,' "${paths[@]}"
