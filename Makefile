@@ -45,7 +45,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 COMMON_SRC := $(wildcard common/*.c)
 
 HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
-HELPER_LIB := -lnftnl -lmnl -lmd -ldevmapper
+HELPER_LIB := -lnftnl -lmnl -lmd -lseccomp -ldevmapper
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 # Foreign JSON of images: read by the processes that fetch and import, never by the engine.

@@ -1,7 +1,8 @@
 /* Fuzzes the receiving of a message with its control data: what a peer can put into
- * sendmsg(2). Input: a byte for how many descriptors are asked for, then control messages
- * of three bytes (kind, count, which descriptors), a zero, and the message. */
+ * sendmsg(2). Input: a byte for who receives and how many descriptors are asked for, then
+ * control messages of three bytes (kind, count, which descriptors), a zero, and the message. */
 #include "../common/fdpass.h"
+#include "../priv-helper/helper.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -53,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     if (data[0] & 0x80)
         (void) setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
-    const size_t wanted = data[0] % (FDPASS_MAX + 1);
+    const int helper = data[0] & 0x40;
+    const size_t wanted = helper ? SPAWN_ROLES : data[0] % (FDPASS_MAX + 1);
     for (; at + 3 <= size && data[at] != 0; at += 3) {
         size_t n = put_control(control + used, sizeof(control) - used, data + at);
         if (n > 0 && data[at] % 2 == 0) {
@@ -65,9 +67,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct iovec iov = {.iov_base = (void *) (uintptr_t) (data + at), .iov_len = at < size ? size - at : 0};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = used ? control : NULL, .msg_controllen = used};
-    const int before = open_descriptors();
+    const int before = open_descriptors(), first = pair[1] + 1;
     if (sendmsg(pair[0], &message, MSG_NOSIGNAL) >= 0) {
-        ssize_t n = fdpass_recv(pair[1], got, sizeof(got), fds, wanted, &count);
+        ssize_t n = helper ? worker_receive(pair[1], got, sizeof(got), fds, &count)
+                           : fdpass_recv(pair[1], got, sizeof(got), fds, wanted, &count);
+        if (n < 0 && helper) /* it ends then, and so do they */
+            (void) close_range(first, ~0u, 0);
         if (n >= 0 && (count > wanted || count != total || (size_t) n != iov.iov_len || (data[0] & 0x80)))
             abort();
         if (n >= 0 && iov.iov_len > 0 && memcmp(got, iov.iov_base, iov.iov_len) != 0)

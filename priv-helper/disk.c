@@ -265,4 +265,4 @@ static const int calls[] = {
     SYS_capset,  SYS_sendto,  SYS_recvfrom, SYS_exit_group, SYS_write,      SYS_restart_syscall,
     SYS_ioctl,   SYS_mknodat, SYS_unlink,  /* here */
     SYS_brk,     SYS_mmap,    SYS_munmap}; /* libdevmapper's heap */
-const struct sandbox_calls disk_calls = {.allowed = calls, .count = sizeof(calls) / sizeof(calls[0]), .kill = 1};
+const struct helper_calls disk_calls = {.allowed = calls, .count = sizeof(calls) / sizeof(calls[0]), .kill = 1};

@@ -2,7 +2,6 @@
 #ifndef BANGER_HELPER_HELPER_H
 #define BANGER_HELPER_HELPER_H
 
-#include "../common/seccomp.h"
 #include "../common/wire.h"
 #include "../policy/policy.h"
 
@@ -53,17 +52,25 @@ struct helper_job {
 };
 typedef int helper_answer(struct helper_job *job);
 
+/* All system calls that a process may make from then on; any other kills it or fails with
+ * EPERM. */
+struct helper_calls {
+    const int *allowed;
+    size_t count;
+    int kill;
+};
+
 /* What a worker is: a row of main.c's table. */
 struct helper_worker {
-    uint32_t caps;           /* all it keeps permitted */
-    int (*init)(void);       /* with all the helper's capabilities permitted; 0 or a negative errno */
-    const char *trouble;     /* the sentence when that fails */
-    helper_answer *answer;   /* of all its operations */
-    int (*idle)(int ending); /* may be NULL: runs off a reply's path. Milliseconds until it wants to
-                              * run again, -1 for never. `ending`: the last time, the peer is gone */
-    int (*watch)(void);      /* may be NULL: a descriptor; when it is readable, `notice` is called */
+    uint32_t caps;         /* all it keeps permitted */
+    int (*init)(void);     /* with all the helper's capabilities permitted; 0 or a negative errno */
+    const char *trouble;   /* the sentence when that fails */
+    helper_answer *answer; /* of all its operations */
+    int (*idle)(int now);  /* may be NULL: does what was put off, `now`, or says after how many milliseconds
+                            * without a request it wants to; -1 for never */
+    int (*watch)(void);    /* may be NULL: a descriptor; when it is readable, `notice` is called */
     int (*notice)(struct wire_request *request); /* 1: asks `request` of itself (op_id 0), and again afterwards */
-    const struct sandbox_calls *calls;           /* set after init */
+    const struct helper_calls *calls;            /* set after init */
     const char *policy_path;                     /* as the worker's own root has it */
 };
 
@@ -72,6 +79,9 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
     __attribute__((noreturn));
 /* The operation's name for a record. */
 const char *worker_operation(uint32_t op);
+/* One message with its descriptors, close-on-exec and the caller's. Its bytes; 0: the peer is
+ * gone; -1: not all of it could be taken, or it came with other control data (unix(7)). */
+ssize_t worker_receive(int sock, void *data, size_t size, int fds[SPAWN_ROLES], size_t *count);
 /* 1 when `size` received bytes, in `r` (filled up with zeros where they are fewer), with
  * `fd_count` descriptors are a request that `worker` takes. */
 int worker_request_ok(const struct wire_request *r, size_t size, size_t fd_count, enum wire_worker worker);
@@ -111,15 +121,15 @@ int root_enter(const struct root_node *nodes, size_t count, int (*before)(void),
 /* --- net worker (net.c) ------------------------------------------------------ */
 int net_init(void);
 helper_answer net_answer;
-int net_idle(int ending);
+int net_idle(int now);
 int net_watch(void);
 int net_notice(struct wire_request *request);
-extern const struct sandbox_calls net_calls;
+extern const struct helper_calls net_calls;
 
 /* --- disk worker (disk.c) ------------------------------------------------------ */
 int disk_init(void); /* also where device-mapper is missing: then each operation says so */
 helper_answer disk_answer;
-extern const struct sandbox_calls disk_calls;
+extern const struct helper_calls disk_calls;
 
 /* --- vmm worker (jail.c) ------------------------------------------------------
  * It stays in the host's mount namespace. Its seccomp list is inherited by the VMM,
@@ -127,6 +137,6 @@ extern const struct sandbox_calls disk_calls;
  * getsockopt newfstatat openat read close capget capset exit_group clock_gettime. */
 int jail_worker_init(void);
 helper_answer jail_answer_spawn;
-extern const struct sandbox_calls jail_calls;
+extern const struct helper_calls jail_calls;
 
 #endif

@@ -4,8 +4,6 @@
  * its own, drops everything and executes banger-jail as PID 1. */
 #include "helper.h"
 
-#include "../common/fdpass.h"
-#include "../common/io.h"
 #include "../common/vmmcalls.h"
 
 #include <errno.h>
@@ -61,9 +59,10 @@ struct spawn {
 
 /* --- in the child --------------------------------------------------------- */
 
+/* 1 when it was told. */
 static int tell(const struct spawn *s, uint32_t step, int error) {
     struct report report = {.step = step, .error = error};
-    return io_write(s->report, &report, sizeof(report));
+    return write(s->report, &report, sizeof(report)) == (ssize_t) sizeof(report);
 }
 
 /* `result`, unless it is an error's -1: that ends the child. */
@@ -262,7 +261,7 @@ static _Noreturn void child(struct spawn *s) {
     char *argv[] = {(char *) "banger-jail", (char *) words[s->request->style], s->vmm ? (char *) s->vmm->binary : NULL,
                     NULL};
     char *environment[] = {NULL};
-    if (tell(s, 0, 0)) /* the worker is gone, and nobody would know of this VM; SIGPIPE ends no PID 1 */
+    if (!tell(s, 0, 0)) /* the worker is gone, and nobody would know of this VM; SIGPIPE ends no PID 1 */
         _exit(1);
     (void) execve(JAIL_BINARY, argv, environment);
     must(s, SPAWN_STEP_EXEC, -1);
@@ -276,10 +275,15 @@ int jail_worker_init(void) {
     return access(JAIL_FILE, F_OK) || signal(SIGCHLD, SIG_IGN) == SIG_ERR ? -errno : 0;
 }
 
+static int is_readable(int fd, int timeout_ms) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, timeout_ms) == 1;
+}
+
 /* What became of the child: "about to execute" and then the end of the pipe is good. */
 static struct report wait_ready(int from) {
     struct report report = {.step = SPAWN_STEP_DIED, .error = EIO}, next;
-    while (io_wait(from, POLLIN, SPAWN_WAIT_MS) == 0 && io_read(from, &next, sizeof(next)) == 0) {
+    while (is_readable(from, SPAWN_WAIT_MS) && read(from, &next, sizeof(next)) == (ssize_t) sizeof(next)) {
         report = next;
         if (report.step != 0)
             break;
@@ -317,7 +321,7 @@ int jail_answer_spawn(struct helper_job *job) {
     (void) close(ends[0]);
     if (pid > 0 && report.step != 0) {
         (void) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-        (void) io_wait(pidfd, POLLIN, 1000); /* it holds the caller's descriptors, and a lock, until it is gone */
+        (void) is_readable(pidfd, 1000); /* it holds the caller's descriptors, and a lock, until it is gone */
         (void) close(pidfd);
     }
     job->reply->step = report.step;
@@ -344,4 +348,4 @@ static const int list[] = {
     SYS_capget, SYS_capset, SYS_pidfd_send_signal
 };
 /* clang-format on */
-const struct sandbox_calls jail_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .unix_streams = 1};
+const struct helper_calls jail_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0])};

@@ -3,8 +3,6 @@
  * NAT. */
 #include "net.h"
 
-#include "../common/io.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -15,7 +13,7 @@
 
 #define ATTACH_TRIES    3
 #define TAP_NAME_LENGTH 13
-#define LATER_MS        1000 /* removal waits this long after the last NET_DOWN */
+#define LATER_MS        1000 /* removal waits until nobody asked anything for this long */
 
 /* --- set-up --------------------------------------------------------------------- */
 
@@ -29,9 +27,9 @@ int net_init(void) {
 static const int list[] = {
     SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_poll, SYS_openat, SYS_read, SYS_close, SYS_newfstatat,
     SYS_fstat, SYS_ioctl, SYS_fcntl, SYS_capget, SYS_capset, SYS_write, SYS_brk, SYS_mmap, SYS_munmap,
-    SYS_getrandom /* malloc */, SYS_clock_gettime, SYS_exit_group, SYS_restart_syscall};
+    SYS_getrandom /* malloc */, SYS_exit_group, SYS_restart_syscall};
 /* clang-format on */
-const struct sandbox_calls net_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .kill = 1};
+const struct helper_calls net_calls = {.allowed = list, .count = sizeof(list) / sizeof(list[0]), .kill = 1};
 
 /* --- slots ------------------------------------------------------------------------ */
 
@@ -58,7 +56,7 @@ void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
  * then they end with their last descriptor, and NET_LIST shows those that do not. */
 static int doomed[SLOT_MAX];
 static size_t doomed_count;
-static long long later; /* when to look, io_now_ms(); 0: nothing to do */
+static int untidy; /* something may be there to remove */
 
 static void attach_all(const struct net_slots *slots) {
     char tap[IFNAME_SIZE];
@@ -94,16 +92,13 @@ static void remove_taps(void) {
         (void) link_delete(doomed[--doomed_count]);
 }
 
-int net_idle(int ending) {
-    if (later == 0)
-        return -1;
-    long long left = later - io_now_ms();
-    if (left > 0 && !ending)
-        return (int) left;
-    remove_taps();
-    remove_bridge();
-    later = 0;
-    return -1;
+int net_idle(int now) {
+    if (untidy && now) {
+        remove_taps();
+        remove_bridge();
+        untidy = 0;
+    }
+    return untidy ? LATER_MS : -1;
 }
 
 static int rules(uint32_t op, uint32_t slot) {
@@ -163,7 +158,7 @@ static int answer_down(struct helper_job *job) {
     int index = link_find(tap, NET_GROUP_PORT);
     if (index > 0 && doomed_count < SLOT_MAX)
         doomed[doomed_count++] = index;
-    later = io_now_ms() + LATER_MS;
+    untidy = 1;
     return 0;
 }
 
@@ -251,7 +246,7 @@ int net_answer(struct helper_job *job) {
                                              [WIRE_NET_EGRESS] = answer_egress,
                                              [WIRE_NET_LIST] = answer_list};
     if (account.subnet == 0) /* what an earlier helper left is looked for once */
-        later = io_now_ms() + LATER_MS;
+        untidy = 1;
     account.uid = helper_who.uid;
     if (!job->own)
         account.subnet = policy_subnet(job->policy, helper_who.uid);

@@ -2,8 +2,6 @@
  * Whatever is malformed ends the process. */
 #include "helper.h"
 
-#include "../common/fdpass.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -71,6 +69,31 @@ int helper_socket_option(int fd, int name) {
     return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
 }
 
+ssize_t worker_receive(int sock, void *data, size_t size, int fds[SPAWN_ROLES], size_t *count) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * SPAWN_ROLES)];
+        struct cmsghdr first;
+    } control = {0};
+    struct iovec iov = {.iov_base = data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_LEN(sizeof(int) * SPAWN_ROLES)};
+    ssize_t n = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
+    *count = 0;
+    if (n < 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return -1;
+    if (message.msg_controllen == 0)
+        return n;
+    /* The kernel puts all descriptors into one control message. */
+    if (control.first.cmsg_level != SOL_SOCKET || control.first.cmsg_type != SCM_RIGHTS ||
+        CMSG_NXTHDR(&message, &control.first))
+        return -1;
+    *count = (control.first.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(&control.first), *count * sizeof(int));
+    return n;
+}
+
 static void describe(int fd, struct policy_fd *out) {
     struct stat st;
     struct statfs fs;
@@ -98,7 +121,7 @@ static void describe(int fd, struct policy_fd *out) {
 static void handle(const struct helper_worker *worker, int record, struct helper_job *job) {
     static struct policy_file file;
     const struct wire_request *request = job->request;
-    struct policy_fd described[FDPASS_MAX];
+    struct policy_fd described[SPAWN_ROLES];
     for (uint32_t i = 0; i < wire_request_fds(request); i++)
         describe(job->fds[i], &described[i]);
     policy_refresh(&file, worker->policy_path);
@@ -117,13 +140,23 @@ static void handle(const struct helper_worker *worker, int record, struct helper
         job->reply->step = 0;
 }
 
-static void send_reply(int sock, const struct wire_reply *reply, int reply_fd) {
+static void send_reply(int sock, struct wire_reply *reply, int fd) {
     struct pollfd wait = {.fd = sock, .events = POLLOUT};
-    if (poll(&wait, 1, REPLY_DEADLINE_MS) != 1 ||
-        fdpass_send(sock, reply, sizeof(*reply), &reply_fd, reply_fd >= 0 ? 1 : 0))
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec iov = {.iov_base = reply, .iov_len = sizeof(*reply)};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+    }
+    if (poll(&wait, 1, REPLY_DEADLINE_MS) != 1 || sendmsg(sock, &message, MSG_NOSIGNAL) != (ssize_t) sizeof(*reply))
         _exit(1);
-    if (reply_fd >= 0)
-        (void) close(reply_fd);
+    if (fd >= 0)
+        (void) close(fd);
 }
 
 static _Noreturn void end(const struct helper_worker *worker) {
@@ -144,14 +177,17 @@ static void serve_itself(const struct helper_worker *worker, int record) {
 }
 
 /* Waits for a request; the peer's or the parent's end is this process's end. What
- * the worker put off is done when its time has come. */
+ * the worker put off is done when nobody asks for anything. */
 static void wait_request(const struct helper_worker *worker, int sock, int record) {
     for (;;) {
         struct pollfd wait[] = {{.fd = sock, .events = POLLIN},
                                 {.fd = record},
                                 {.fd = worker->watch ? worker->watch() : -1, .events = POLLIN}};
-        if (poll(wait, 3, worker->idle ? worker->idle(0) : -1) < 0 && errno != EINTR)
+        int ready = poll(wait, 3, worker->idle ? worker->idle(0) : -1);
+        if (ready < 0 && errno != EINTR)
             _exit(1);
+        if (ready == 0)
+            (void) worker->idle(1);
         if (wait[2].revents)
             serve_itself(worker, record);
         if (wait[0].revents & POLLIN)
@@ -168,11 +204,11 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
             char bytes[sizeof(struct wire_request) + 1];
         } in = {0};
         struct wire_reply reply = {.version = WIRE_VERSION, .size = sizeof(reply)};
-        int fds[FDPASS_MAX];
+        int fds[SPAWN_ROLES];
         struct helper_job job = {.request = &in.request, .fds = fds, .reply = &reply, .reply_fd = -1};
         size_t count = 0;
         wait_request(worker, sock, record);
-        ssize_t n = fdpass_recv(sock, in.bytes, sizeof(in.bytes), fds, FDPASS_MAX, &count);
+        ssize_t n = worker_receive(sock, in.bytes, sizeof(in.bytes), fds, &count);
         if (n == 0)
             end(worker);
         die_if(n < 0 || !worker_request_ok(&in.request, (size_t) n, count, number),
@@ -180,7 +216,8 @@ void worker_run(const struct helper_worker *worker, int sock, int record, enum w
         reply.op = in.request.op;
         reply.op_id = in.request.op_id;
         handle(worker, record, &job);
-        fdpass_close(fds, count);
+        for (size_t i = 0; i < count; i++)
+            (void) close(fds[i]);
         send_reply(sock, &reply, job.reply_fd);
     }
 }

@@ -1,3 +1,3 @@
 # file: priv-helper/worker.c
 # tests: 17.6
-s/fdpass_close(fds, count);//
+s/(void) close(fds\[i\]);/;/
