@@ -94,9 +94,9 @@ static uint32_t make_policy(struct policy *policy) {
 
 static struct policy_fd make_fd(uid_t uid) {
     struct policy_fd fd = {
-        .mode = (mode_t) PICK(2, S_IFREG, S_IFDIR, S_IFCHR, S_IFSOCK, S_IFBLK, S_IFIFO),
-        .rdev = (dev_t) PICK(2, makedev(10, 200), makedev(10, 232), 0),
-        .uid = (uid_t) PICK(4, uid, 0, 1000),
+        .st.st_mode = (mode_t) PICK(2, S_IFREG, S_IFDIR, S_IFCHR, S_IFSOCK, S_IFBLK, S_IFIFO),
+        .st.st_rdev = (dev_t) PICK(2, makedev(10, 200), makedev(10, 232), 0),
+        .st.st_uid = (uid_t) PICK(4, uid, 0, 1000),
         .flags = (int) PICK(2, O_RDWR, O_RDONLY, O_WRONLY, O_PATH, O_RDWR | O_APPEND),
         .seals = (int) PICK(1, (uint64_t) -1, 0, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_SEAL),
         .socket_domain = (int) PICK(1, AF_UNIX, AF_INET, (uint64_t) -1),
@@ -104,15 +104,15 @@ static struct policy_fd make_fd(uid_t uid) {
         .listening = (int) PICK(1, 1, 0) & 1,
         .magic = (uint32_t) PICK(4, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC, CGROUP2_SUPER_MAGIC,
                                  NFS_SUPER_MAGIC, NSFS_MAGIC),
-        .size = PICK(4, 4096, 1 << 20, 0, wire_snap_overlay(4096), wire_snap_overlay(1 << 20)),
-        .reserved = PICK(4, wire_snap_overlay(4096), wire_snap_overlay(1 << 20), 0),
-        .dev = (dev_t) PICK(1, 1, 2),
-        .ino = (ino_t) PICK(1, 3, 4),
+        .st.st_size = (off_t) PICK(4, 4096, 1 << 20, 0, wire_snap_overlay(4096), wire_snap_overlay(1 << 20)),
+        .st.st_blocks = (blkcnt_t) (PICK(4, wire_snap_overlay(4096), wire_snap_overlay(1 << 20), 0) / 512),
+        .st.st_dev = (dev_t) PICK(1, 1, 2),
+        .st.st_ino = (ino_t) PICK(1, 3, 4),
     };
     say("{\"mode\":%u,\"rdev\":%lu,\"uid\":%u,\"flags\":%d,\"seals\":%d,\"domain\":%d,\"type\":%d,\"listening\":%d,"
-        "\"magic\":%u,\"size\":%lu,\"reserved\":%lu,\"dev\":%lu,\"ino\":%lu}",
-        fd.mode, fd.rdev, fd.uid, fd.flags, fd.seals, fd.socket_domain, fd.socket_type, fd.listening, fd.magic, fd.size,
-        fd.reserved, fd.dev, fd.ino);
+        "\"magic\":%u,\"size\":%ld,\"reserved\":%ld,\"dev\":%lu,\"ino\":%lu}",
+        fd.st.st_mode, fd.st.st_rdev, fd.st.st_uid, fd.flags, fd.seals, fd.socket_domain, fd.socket_type, fd.listening,
+        fd.magic, fd.st.st_size, fd.st.st_blocks * 512, fd.st.st_dev, fd.st.st_ino);
     return fd;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,44 +16,33 @@ static int others_can_write(const struct stat *st) {
     return st->st_uid != 0 || (st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-int policy_folders_safe(const char *path) {
-    char folder[POLICY_PATH_SIZE] = "/";
+/* Whether only root can change the folder whose path ends at `end`; one that is not there
+ * nobody else can make. */
+static int folder_safe(const char *path, const char *end) {
+    char folder[POLICY_PATH_SIZE];
     struct stat st;
-    for (const char *slash = path; strchr(slash + 1, '/'); slash = strchr(slash + 1, '/')) {
-        memcpy(folder + 1, path + 1, slash > path ? (size_t) (slash - path) - 1 : 0);
-        if (lstat(folder, &st))
-            return errno == ENOENT; /* then nobody but root can make it */
-        if (others_can_write(&st))  /* so a link's mode is, too */
-            return 0;
-    }
-    return 1;
+    (void) snprintf(folder, sizeof(folder), "/%.*s", end > path ? (int) (end - path) - 1 : 0, path + 1);
+    if (lstat(folder, &st))
+        return errno == ENOENT;
+    return !others_can_write(&st); /* a link's mode says that all can */
 }
 
-/* The descriptor of `path`, opened from its folder, which is checked first; or a negative errno. */
-static int open_checked(const char *path) {
-    char folder[POLICY_PATH_SIZE] = {0};
-    const char *slash = strrchr(path, '/');
-    memcpy(folder, path, (size_t) (slash - path));
-    int dir = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0)
-        return -errno;
-    struct stat st;
-    int fd = -EPERM;
-    if (fstat(dir, &st) == 0 && !others_can_write(&st)) {
-        fd = openat(dir, slash + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        fd = fd < 0 ? -errno : fd;
-    }
-    (void) close(dir);
-    return fd;
+int policy_folders_safe(const char *path) {
+    const char *slash = path;
+    while (strchr(slash + 1, '/') && folder_safe(path, slash))
+        slash = strchr(slash + 1, '/');
+    return !strchr(slash + 1, '/');
 }
 
 static enum policy_reason read_checked(struct policy_file *file, const char *path) {
     static char text[POLICY_BYTES_MAX + 1];
     size_t have = 0;
     ssize_t n = -1;
-    int fd = open_checked(path);
+    if (!folder_safe(path, strrchr(path, '/')))
+        return POLICY_UNSAFE;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return fd == -ENOENT ? POLICY_NO_FILE : POLICY_UNSAFE;
+        return errno == ENOENT ? POLICY_NO_FILE : POLICY_UNSAFE;
     if (fstat(fd, &file->seen) == 0 && S_ISREG(file->seen.st_mode) && !others_can_write(&file->seen)) {
         while (have < sizeof(text) && (n = read(fd, text + have, sizeof(text) - have)) > 0)
             have += (size_t) n;

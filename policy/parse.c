@@ -5,34 +5,28 @@
 
 #include <arpa/inet.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORDS_MAX (3 + POLICY_FOLDERS_MAX)
 
-struct word {
-    const char *text; /* not terminated */
-    size_t size;
-};
 struct line {
     const struct keyword *keyword;
-    struct word words[WORDS_MAX];
+    char text[POLICY_LINE_MAX + 1], *words[WORDS_MAX];
     size_t count;
 };
 
-static int is(struct word w, const char *text) {
-    return w.size == strlen(text) && memcmp(w.text, text, w.size) == 0;
+static int is(const char *word, const char *text) {
+    return strcmp(word, text) == 0;
 }
 
 /* Decimal without sign, blank or leading zero, from `least` to `most`. */
-static int number(struct word w, uint32_t least, uint32_t most, uint32_t *out) {
-    uint64_t n = 0;
-    if (w.size == 0 || w.size > 10 || (w.size > 1 && w.text[0] == '0'))
+static int number(const char *word, uint32_t least, uint32_t most, uint32_t *out) {
+    size_t size = strlen(word);
+    if (size == 0 || size > 10 || (size > 1 && word[0] == '0') || strspn(word, "0123456789") < size)
         return 0;
-    for (size_t i = 0; i < w.size; i++) {
-        if (w.text[i] < '0' || w.text[i] > '9')
-            return 0;
-        n = n * 10 + (uint64_t) (w.text[i] - '0');
-    }
+    uint64_t n = strtoull(word, NULL, 10);
     *out = (uint32_t) n;
     return n >= least && n <= most;
 }
@@ -42,25 +36,24 @@ static uint32_t mask_of(uint32_t prefix) {
 }
 
 /* Copies a word of at most size-1 bytes; over-long is refused, never cut. */
-static int copy(struct word w, char *out, size_t size) {
-    if (w.size >= size)
+static int copy(const char *word, char *out, size_t size) {
+    if (strlen(word) >= size)
         return 0;
-    memcpy(out, w.text, w.size);
-    out[w.size] = '\0';
+    memcpy(out, word, strlen(word) + 1);
     return 1;
 }
 
 /* A.B.C.D/N with no host bits set. */
-static int cidr(struct word w, struct policy_cidr *out) {
-    char text[INET_ADDRSTRLEN];
+static int cidr(char *word, struct policy_cidr *out) {
     struct in_addr address;
-    const char *slash = memchr(w.text, '/', w.size);
-    if (!slash || !copy((struct word){w.text, (size_t) (slash - w.text)}, text, sizeof(text)) ||
-        inet_pton(AF_INET, text, &address) != 1)
+    char *slash = strchr(word, '/');
+    if (!slash)
+        return 0;
+    *slash = '\0';
+    if (inet_pton(AF_INET, word, &address) != 1 || !number(slash + 1, 0, 32, &out->prefix))
         return 0;
     out->address = ntohl(address.s_addr);
-    return number((struct word){slash + 1, (size_t) (w.text + w.size - slash - 1)}, 0, 32, &out->prefix) &&
-           (out->address & ~mask_of(out->prefix)) == 0;
+    return (out->address & ~mask_of(out->prefix)) == 0;
 }
 
 static int overlap(struct policy_cidr a, struct policy_cidr b) {
@@ -69,11 +62,12 @@ static int overlap(struct policy_cidr a, struct policy_cidr b) {
 }
 
 /* Absolute and without empty, "." or ".." parts, and no slash at the end. */
-static int path(struct word w, char *out) {
-    if (!copy(w, out, POLICY_PATH_SIZE) || w.size < 2 || out[0] != '/' || out[w.size - 1] == '/')
+static int path(const char *word, char *out) {
+    char ended[POLICY_PATH_SIZE + 1];
+    if (!copy(word, out, POLICY_PATH_SIZE))
         return 0;
-    return !strstr(out, "//") && !strstr(out, "/./") && !strstr(out, "/../") && strcmp(out + w.size - 2, "/.") != 0 &&
-           !(w.size >= 3 && strcmp(out + w.size - 3, "/..") == 0);
+    (void) snprintf(ended, sizeof(ended), "%s/", word);
+    return ended[0] == '/' && !strstr(ended, "//") && !strstr(ended, "/./") && !strstr(ended, "/../");
 }
 
 /* What is wrong with a line, or NULL. `usage`: see the keyword's own. */
@@ -221,23 +215,21 @@ static const char *read_line(struct policy *p, struct line *l) {
 
 /* Splits one line (no newline in it) into words. */
 static const char *split(const char *text, size_t size, struct line *l) {
-    int comment = 0, inside = 0;
+    char *rest;
     l->count = 0;
     if (size > POLICY_LINE_MAX)
         return "the line is too long";
     for (size_t i = 0; i < size; i++) {
         if ((unsigned char) text[i] < ' ' && text[i] != '\t')
             return "a control character (a Windows line end?)";
-        comment |= text[i] == '#';
-        int starts = !inside;
-        inside = !comment && text[i] != ' ' && text[i] != '\t';
-        if (inside && starts) {
-            if (l->count == WORDS_MAX)
-                return "too many words";
-            l->words[l->count++] = (struct word){.text = text + i};
-        }
-        if (inside)
-            l->words[l->count - 1].size++;
+        l->text[i] = text[i];
+    }
+    l->text[size] = '\0';
+    l->text[strcspn(l->text, "#")] = '\0';
+    for (char *word = strtok_r(l->text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+        if (l->count == WORDS_MAX)
+            return "too many words";
+        l->words[l->count++] = word;
     }
     return NULL;
 }

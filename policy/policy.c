@@ -122,21 +122,21 @@ static int lies_on(const struct policy_fd *fd, size_t kinds) {
 
 /* What becomes writable in the jail must be the caller's own. */
 static int kind_of_folder(const struct policy_fd *fd, uid_t uid) {
-    if (fd->uid != uid)
+    if (fd->st.st_uid != uid)
         return 0;
     return fd->magic == CGROUP2_SUPER_MAGIC ? KIND_CGROUP : KIND_FOLDER;
 }
 
 static int kind_of(const struct policy_fd *fd, uid_t uid) {
-    if (S_ISREG(fd->mode) && lies_on(fd, sizeof(file_systems) / sizeof(file_systems[0])))
+    if (S_ISREG(fd->st.st_mode) && lies_on(fd, sizeof(file_systems) / sizeof(file_systems[0])))
         return fd->seals >= 0 ? KIND_REGULAR | KIND_MEMFD : KIND_REGULAR; /* any file of a tmpfs has seals */
-    if (S_ISBLK(fd->mode))
+    if (S_ISBLK(fd->st.st_mode))
         return KIND_BLOCK;
-    if (S_ISDIR(fd->mode))
+    if (S_ISDIR(fd->st.st_mode))
         return kind_of_folder(fd, uid);
-    if (S_ISCHR(fd->mode))
-        return fd->rdev == makedev(10, 200) ? KIND_TUN : 0;
-    if (S_ISSOCK(fd->mode) && fd->socket_domain == AF_UNIX && fd->socket_type == SOCK_STREAM && fd->listening)
+    if (S_ISCHR(fd->st.st_mode))
+        return fd->st.st_rdev == makedev(10, 200) ? KIND_TUN : 0;
+    if (S_ISSOCK(fd->st.st_mode) && fd->socket_domain == AF_UNIX && fd->socket_type == SOCK_STREAM && fd->listening)
         return KIND_LISTENER;
     return 0;
 }
@@ -146,7 +146,7 @@ static int fd_is_right(const struct policy_fd *fd, const struct fd_rule *rule, u
     if (!(kind & rule->kinds))
         return 0;
     /* O_PATH descriptors prove no right to read; only a folder may be one. */
-    if ((fd->flags & O_PATH) && !S_ISDIR(fd->mode))
+    if ((fd->flags & O_PATH) && !S_ISDIR(fd->st.st_mode))
         return 0;
     if (rule->kinds == KIND_MEMFD)
         return (fd->flags & O_ACCMODE) == O_RDONLY || (fd->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
@@ -158,20 +158,21 @@ static int fd_is_right(const struct policy_fd *fd, const struct fd_rule *rule, u
 /* A snapshot whose overlay becomes full is lost as a whole. */
 static enum policy_reason decide_snap(const struct policy *policy, const struct policy_who *who,
                                       const struct policy_fd *fds) {
-    const struct policy_fd *base = &fds[SNAP_BASE], *overlay = &fds[SNAP_OVERLAY];
+    const struct stat *base = &fds[SNAP_BASE].st, *overlay = &fds[SNAP_OVERLAY].st;
+    const uint64_t size = (uint64_t) base->st_size, room = (uint64_t) overlay->st_size;
     for (int i = 0; i < SNAP_FDS; i++) {
-        if (!fd_is_right(&fds[i], &snap_fds[i], who->uid) || fds[i].uid != who->uid)
+        if (!fd_is_right(&fds[i], &snap_fds[i], who->uid) || fds[i].st.st_uid != who->uid)
             return POLICY_DESCRIPTOR;
         if (!lies_on(&fds[i], RESERVING))
             return POLICY_OVERLAY;
     }
     /* The kernel would write a loop device's blocks at the end of a file opened for appending. */
-    if ((base->dev == overlay->dev && base->ino == overlay->ino) || base->size == 0 || base->size % 512 != 0 ||
-        (overlay->flags & O_APPEND))
+    if ((base->st_dev == overlay->st_dev && base->st_ino == overlay->st_ino) || size == 0 || size % 512 != 0 ||
+        (fds[SNAP_OVERLAY].flags & O_APPEND))
         return POLICY_DESCRIPTOR;
-    if (base->size > (uint64_t) policy->disk_max << 20)
+    if (size > (uint64_t) policy->disk_max << 20)
         return POLICY_DISK;
-    if (overlay->size < wire_snap_overlay(base->size) || overlay->reserved < overlay->size)
+    if (room < wire_snap_overlay(size) || (uint64_t) overlay->st_blocks * 512 < room)
         return POLICY_OVERLAY;
     return POLICY_ALLOWED;
 }
@@ -198,7 +199,8 @@ static enum policy_reason decide_spawn(const struct policy *policy, const struct
         uint32_t role = request->in_cgroup && i == count - 1 ? (uint32_t) SPAWN_CGROUP : i;
         if (!fd_is_right(&fds[i], &spawn_fds[role], who->uid))
             return POLICY_DESCRIPTOR;
-        if ((role == SPAWN_ROOT || role == SPAWN_WORK) && fds[i].size > (uint64_t) policy->disk_max << 20)
+        if ((role == SPAWN_ROOT || role == SPAWN_WORK) && (uint64_t) fds[i].st.st_size > (uint64_t) policy->disk_max
+                                                                                             << 20)
             return POLICY_DISK;
     }
     return POLICY_ALLOWED;

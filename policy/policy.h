@@ -105,13 +105,7 @@ struct policy_who {
 
 /* What a received descriptor is. */
 struct policy_fd {
-    dev_t dev; /* st_dev and st_ino: which file */
-    ino_t ino;
-    dev_t rdev;        /* st_rdev */
-    uint64_t size;     /* st_size, bytes */
-    uint64_t reserved; /* st_blocks, in bytes */
-    mode_t mode;       /* st_mode */
-    uid_t uid;         /* st_uid */
+    struct stat st;
     uint32_t magic;    /* f_type of its file system (statfs(2)) */
     int flags;         /* F_GETFL */
     int seals;         /* F_GET_SEALS, -1 where it is no memfd */

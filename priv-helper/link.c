@@ -16,6 +16,7 @@
 
 #define VNET_HEADER 12 /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
 #define NOBODY      UINT32_MAX
+#define NOBODYS     0xc6336401u /* 198.51.100.1 (RFC 5737): only a default route leads there */
 
 /* About the interface of that name or, where `name` is NULL, of that index. */
 static struct nlmsghdr *add_link(uint16_t type, uint16_t flags, uint8_t tolerated, const char *name, int index) {
@@ -244,41 +245,21 @@ int link_host_forwards(void) {
     return r ? r : on;
 }
 
-struct best {
-    uint32_t metric;
-    int index;
-};
-
-static int on_route(const struct nlmsghdr *h, void *arg) {
-    struct best *best = arg;
-    const struct rtmsg *rt = mnl_nlmsg_get_payload(h);
-    if (mnl_nlmsg_get_payload_len(h) < sizeof(*rt))
-        return -1;
-    if (rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 || rt->rtm_table != RT_TABLE_MAIN ||
-        rt->rtm_type != RTN_UNICAST)
-        return 0;
-    const struct nlattr *out = netlink_find(h, sizeof(*rt), RTA_OIF, sizeof(int));
-    const struct nlattr *hops = netlink_find(h, sizeof(*rt), RTA_MULTIPATH, sizeof(struct rtnexthop));
-    const struct nlattr *priority = netlink_find(h, sizeof(*rt), RTA_PRIORITY, sizeof(uint32_t));
-    uint32_t metric = priority ? mnl_attr_get_u32(priority) : 0;
-    int index = out    ? (int) mnl_attr_get_u32(out)
-                : hops ? ((const struct rtnexthop *) mnl_attr_get_payload(hops))->rtnh_ifindex
-                       : 0;
-    if (index > 0 && (best->index == 0 || metric < best->metric))
-        *best = (struct best){.metric = metric, .index = index};
-    return 0;
+static int on_route(const struct nlmsghdr *h, void *index) {
+    const struct nlattr *out = netlink_find(h, sizeof(struct rtmsg), RTA_OIF, sizeof(int));
+    if (out)
+        *(int *) index = (int) mnl_attr_get_u32(out);
+    return !out;
 }
 
 int link_default(char name[IFNAME_SIZE]) {
-    struct best best = {0};
-    const struct rtmsg ipv4 = {.rtm_family = AF_INET};
+    const struct rtmsg ipv4 = {.rtm_family = AF_INET, .rtm_dst_len = 32};
     struct found f;
-    (void) netlink_add(RTM_GETROUTE, NLM_F_DUMP, 0, &ipv4, sizeof(ipv4));
-    int r = netlink_talk(NETLINK_LINKS, on_route, &best);
-    if (!r && best.index == 0)
-        r = -ENETUNREACH;
+    int index = 0;
+    mnl_attr_put_u32(netlink_add(RTM_GETROUTE, 0, 0, &ipv4, sizeof(ipv4)), RTA_DST, htonl(NOBODYS));
+    int r = netlink_talk(NETLINK_LINKS, on_route, &index);
     if (!r)
-        r = look(NULL, best.index, &f);
+        r = look(NULL, index, &f);
     if (!r)
         memcpy(name, f.name, IFNAME_SIZE);
     return r;

@@ -45,7 +45,7 @@ int link_list(struct net_slots *slots);
 int link_forward(const char *bridge, char uplinks[][IFNAME_SIZE], size_t count);
 /* 1 when the host forwards anyway (net.ipv4.conf.all.forwarding), 0, or a negative errno. */
 int link_host_forwards(void);
-/* The interface of the IPv4 default route with the least metric; -ENETUNREACH when there is none. */
+/* The interface that the IPv4 default route leads to; -ENETUNREACH when there is none. */
 int link_default(char name[IFNAME_SIZE]);
 
 /* --- nft.c ------------------------------------------------------------------- */

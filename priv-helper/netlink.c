@@ -131,10 +131,9 @@ static int read_end(const struct nlmsghdr *h, struct netlink_exchange *x) {
 }
 
 int netlink_parse(const void *bytes, size_t size, struct netlink_exchange *x) {
-    const char *at = bytes;
-    while (size > 0) {
-        const struct nlmsghdr *h = (const void *) at;
-        if (size < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > size)
+    int left = (int) size;
+    for (const struct nlmsghdr *h = bytes; left > 0; h = mnl_nlmsg_next(h, &left)) {
+        if (!mnl_nlmsg_ok(h, left))
             return -EBADMSG;
         if (h->nlmsg_seq - x->first <= x->last - x->first) {
             int ends = h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE;
@@ -142,25 +141,15 @@ int netlink_parse(const void *bytes, size_t size, struct netlink_exchange *x) {
             if (ends ? read_end(h, x) : h->nlmsg_type < NLMSG_MIN_TYPE || (x->each && x->each(h, x->arg)))
                 return -EBADMSG;
         }
-        size_t step = NLMSG_ALIGN(h->nlmsg_len) < size ? NLMSG_ALIGN(h->nlmsg_len) : size;
-        at += step;
-        size -= step;
     }
     return 0;
 }
 
-/* The first attribute of `size` bytes, or the one after `at`; NULL where there is none. */
-static const struct nlattr *next(const char *bytes, size_t size, const struct nlattr *at) {
-    size_t done = at ? (size_t) ((const char *) at - bytes) + NLMSG_ALIGN((size_t) at->nla_len) : 0;
-    const struct nlattr *a = (const void *) (bytes + (done < size ? done : 0));
-    return done < size && mnl_attr_ok(a, (int) (size - done)) ? a : NULL;
-}
-
 static const struct nlattr *find(const char *bytes, size_t size, uint16_t type, size_t least) {
-    const struct nlattr *a = next(bytes, size, NULL);
-    while (a && mnl_attr_get_type(a) != type)
-        a = next(bytes, size, a);
-    return a && mnl_attr_get_payload_len(a) >= least ? a : NULL;
+    const struct nlattr *a = (const void *) bytes;
+    while (mnl_attr_ok(a, (int) (bytes + size - (const char *) a)) && mnl_attr_get_type(a) != type)
+        a = mnl_attr_next(a);
+    return mnl_attr_ok(a, (int) (bytes + size - (const char *) a)) && mnl_attr_get_payload_len(a) >= least ? a : NULL;
 }
 
 const struct nlattr *netlink_find(const struct nlmsghdr *h, size_t header, uint16_t type, size_t least) {
@@ -170,8 +159,4 @@ const struct nlattr *netlink_find(const struct nlmsghdr *h, size_t header, uint1
 
 const struct nlattr *netlink_within(const struct nlattr *nest, uint16_t type, size_t least) {
     return nest ? find(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), type, least) : NULL;
-}
-
-const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *at) {
-    return next(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), at);
 }

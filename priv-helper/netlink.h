@@ -47,7 +47,5 @@ int netlink_parse(const void *bytes, size_t size, struct netlink_exchange *x);
  * NULL), with `least` bytes of payload or more; NULL where there is none. */
 const struct nlattr *netlink_find(const struct nlmsghdr *h, size_t header, uint16_t type, size_t least);
 const struct nlattr *netlink_within(const struct nlattr *nest, uint16_t type, size_t least);
-/* Of those inside of `nest` the first (`at` NULL) or the one after `at`; NULL: no more. */
-const struct nlattr *netlink_next(const struct nlattr *nest, const struct nlattr *at);
 
 #endif

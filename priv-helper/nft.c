@@ -138,7 +138,11 @@ static const void *data_of(const struct nlattr *element, uint16_t type, uint16_t
 static int on_elements(const struct nlmsghdr *h, void *arg) {
     const struct nlattr *list = netlink_find(h, sizeof(struct nfgenmsg), NFTA_SET_ELEM_LIST_ELEMENTS, 0);
     int r = 0;
-    for (const struct nlattr *at = list ? netlink_next(list, NULL) : NULL; at; at = netlink_next(list, at)) {
+    if (!list)
+        return 0;
+    const char *end = (const char *) mnl_attr_get_payload(list) + mnl_attr_get_payload_len(list);
+    for (const struct nlattr *at = mnl_attr_get_payload(list); mnl_attr_ok(at, (int) (end - (const char *) at));
+         at = mnl_attr_next(at)) {
         const struct nlattr *expires = netlink_within(at, NFTA_SET_ELEM_EXPIRATION, sizeof(uint64_t));
         struct element e = {.expires = expires ? be64toh(mnl_attr_get_u64(expires)) | 1 : 0};
         e.key = data_of(at, NFTA_SET_ELEM_KEY, &e.size);

@@ -56,18 +56,14 @@ static const struct {
 /* Registers of 4 bytes. A concatenated key lies in consecutive ones. */
 enum { R0 = NFT_REG32_00, R1 = NFT_REG32_01, R4 = NFT_REG32_04, R6 = NFT_REG32_06 };
 
-/* As libnftnl takes it: the expression's name and its attributes; attribute 0 ends a list. */
+/* As libnftnl takes it: the expression's name and its attributes; attribute 0 ends the list. */
 struct expression {
     const char *name;
     struct {
         uint16_t attribute;
-        uint32_t value;
-    } numbers[4];
-    struct {
-        uint16_t attribute;
         uint32_t size;
         const void *bytes;
-    } data[2];
+    } attributes[6];
 };
 
 #define RULE_MAX 12
@@ -78,31 +74,24 @@ struct rule {
 
 static const uint32_t port_group = NET_GROUP_PORT;
 static const uint32_t bridge_group = NET_GROUP_BRIDGE;
-static const uint32_t established_or_related = 1u << 1 | 1u << 2; /* bits as IP_CT_* gives them */
-static const uint32_t zero = 0;
 
 /* clang-format off */
-#define META_TO(r, key) \
-    {.name = "meta", .numbers = {{NFTNL_EXPR_META_KEY, NFT_META_##key}, {NFTNL_EXPR_META_DREG, r}}}
+#define NUMBER(attribute, value) {NFTNL_EXPR_##attribute, 4, &(const uint32_t){value}}
+#define META_TO(r, key) {"meta", {NUMBER(META_KEY, NFT_META_##key), NUMBER(META_DREG, r)}}
 #define PAYLOAD(r, base, from, n) \
-    {.name = "payload", .numbers = {{NFTNL_EXPR_PAYLOAD_BASE, base}, {NFTNL_EXPR_PAYLOAD_OFFSET, from}, \
-                                    {NFTNL_EXPR_PAYLOAD_LEN, n}, {NFTNL_EXPR_PAYLOAD_DREG, r}}}
-#define COMPARE(op, n, value) \
-    {.name = "cmp", .numbers = {{NFTNL_EXPR_CMP_SREG, R0}, {NFTNL_EXPR_CMP_OP, op}}, \
-     .data = {{NFTNL_EXPR_CMP_DATA, n, value}}}
+    {"payload", {NUMBER(PAYLOAD_BASE, base), NUMBER(PAYLOAD_OFFSET, from), NUMBER(PAYLOAD_LEN, n), NUMBER(PAYLOAD_DREG, r)}}
+#define COMPARE(op, n, value) {"cmp", {NUMBER(CMP_SREG, R0), NUMBER(CMP_OP, op), {NFTNL_EXPR_CMP_DATA, n, value}}}
 #define LOOKUP(set, how) \
-    {.name = "lookup", .numbers = {{NFTNL_EXPR_LOOKUP_SREG, R0}, {NFTNL_EXPR_LOOKUP_FLAGS, how}}, \
-     .data = {{NFTNL_EXPR_LOOKUP_SET, sizeof(set), set}}}
-#define VERDICT(code) \
-    {.name = "immediate", .numbers = {{NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT}, {NFTNL_EXPR_IMM_VERDICT, (uint32_t) (code)}}}
+    {"lookup", {NUMBER(LOOKUP_SREG, R0), NUMBER(LOOKUP_FLAGS, how), {NFTNL_EXPR_LOOKUP_SET, sizeof(set), set}}}
+#define VERDICT(code) {"immediate", {NUMBER(IMM_DREG, NFT_REG_VERDICT), NUMBER(IMM_VERDICT, (uint32_t) (code))}}
 #define GOTO(chain) \
-    {.name = "immediate", .numbers = {{NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT}, {NFTNL_EXPR_IMM_VERDICT, (uint32_t) NFT_GOTO}}, \
-     .data = {{NFTNL_EXPR_IMM_CHAIN, sizeof(chain), chain}}}
-#define REPLY /* ct state & (established | related) != 0 */ \
-    {.name = "ct", .numbers = {{NFTNL_EXPR_CT_KEY, NFT_CT_STATE}, {NFTNL_EXPR_CT_DREG, R0}}}, \
-    {.name = "bitwise", .numbers = {{NFTNL_EXPR_BITWISE_SREG, R0}, {NFTNL_EXPR_BITWISE_DREG, R0}, {NFTNL_EXPR_BITWISE_LEN, 4}}, \
-     .data = {{NFTNL_EXPR_BITWISE_MASK, 4, &established_or_related}, {NFTNL_EXPR_BITWISE_XOR, 4, &zero}}}, \
-    COMPARE(NFT_CMP_NEQ, 4, &zero)
+    {"immediate", {NUMBER(IMM_DREG, NFT_REG_VERDICT), NUMBER(IMM_VERDICT, (uint32_t) NFT_GOTO), \
+                   {NFTNL_EXPR_IMM_CHAIN, sizeof(chain), chain}}}
+#define REPLY /* ct state & (established | related) != 0; the bits are as IP_CT_* gives them */ \
+    {"ct", {NUMBER(CT_KEY, NFT_CT_STATE), NUMBER(CT_DREG, R0)}}, \
+    {"bitwise", {NUMBER(BITWISE_SREG, R0), NUMBER(BITWISE_DREG, R0), NUMBER(BITWISE_LEN, 4), \
+                 NUMBER(BITWISE_MASK, 1u << 1 | 1u << 2), NUMBER(BITWISE_XOR, 0)}}, \
+    COMPARE(NFT_CMP_NEQ, 4, "\0\0\0")
 #define MASQUERADED {.name = "masq"}
 /* clang-format on */
 #define META(key)        META_TO(R0, key)
@@ -196,10 +185,8 @@ static void make_chain(enum chain chain) {
 
 static void add_expression(struct nftnl_rule *rule, const struct expression *from) {
     struct nftnl_expr *e = nft_allocated(nftnl_expr_alloc(from->name));
-    for (size_t i = 0; i < 4 && from->numbers[i].attribute; i++)
-        nftnl_expr_set_u32(e, from->numbers[i].attribute, from->numbers[i].value);
-    for (size_t i = 0; i < 2 && from->data[i].attribute; i++)
-        (void) nftnl_expr_set(e, from->data[i].attribute, from->data[i].bytes, from->data[i].size);
+    for (size_t i = 0; from->attributes[i].attribute; i++)
+        (void) nftnl_expr_set(e, from->attributes[i].attribute, from->attributes[i].bytes, from->attributes[i].size);
     nftnl_rule_add_expr(rule, e);
 }
 

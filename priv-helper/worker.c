@@ -95,25 +95,17 @@ ssize_t worker_receive(int sock, void *data, size_t size, int fds[SPAWN_ROLES], 
 }
 
 static void describe(int fd, struct policy_fd *out) {
-    struct stat st;
     struct statfs fs;
-    if (fstat(fd, &st) || fstatfs(fd, &fs))
-        _exit(1);
     *out = (struct policy_fd){
-        .mode = st.st_mode,
-        .rdev = st.st_rdev,
-        .uid = st.st_uid,
         .flags = fcntl(fd, F_GETFL),
         .seals = fcntl(fd, F_GET_SEALS),
         .socket_domain = helper_socket_option(fd, SO_DOMAIN),
         .socket_type = helper_socket_option(fd, SO_TYPE),
         .listening = helper_socket_option(fd, SO_ACCEPTCONN) == 1,
-        .magic = (uint32_t) fs.f_type,
-        .size = (uint64_t) st.st_size,
-        .reserved = (uint64_t) st.st_blocks * 512,
-        .dev = st.st_dev,
-        .ino = st.st_ino,
     };
+    if (fstat(fd, &out->st) || fstatfs(fd, &fs))
+        _exit(1);
+    out->magic = (uint32_t) fs.f_type;
 }
 
 /* Decides, records, acts. A worker's own NET_LIST makes the account's rules again, which

@@ -111,17 +111,19 @@ static void split(void) {
     close(from);
 }
 
-static int passing[] = {SO_PASSCRED, SO_PASSSEC, 0};
-static int which;
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76 /* since Linux 6.5 */
+#endif
+static int passing; /* a socket's option */
 static void pass_more(void) {
     int on = 1;
     for (int fd = WIRE_FD_FIRST; fd < WIRE_FD_FIRST + WIRE_WORKERS; fd++)
-        (void) setsockopt(fd, SOL_SOCKET, passing[which], &on, sizeof(on));
+        (void) setsockopt(fd, SOL_SOCKET, passing, &on, sizeof(on));
 }
 /* The caller has the socket before the helper has, and can make it carry credentials. */
 static void credentials(void) {
     struct wire_request rq = request(WIRE_NET_UP, 0, 0);
-    which = 0;
+    passing = SO_PASSCRED;
     struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, pass_more);
     struct ucred false_ids = {.pid = 1, .uid = 0, .gid = 0};
     control.align = (struct cmsghdr){
@@ -132,6 +134,30 @@ static void credentials(void) {
     expect(!interface_exists(tap(ALICE, 0)), "and they count");
     h = lab_start(LAB_HELPER, ALICE, 1, pass_more);
     expect(send(h.net, &rq, sizeof(rq), 0) > 0 && ends_saying(&h, MALFORMED), "the kernel's credentials");
+}
+
+/* The caller has the kernel add its pidfd to the descriptors of a good request. Older kernels add none. */
+static void pidfds(void) {
+    int pair[2], on = 1, from, end;
+    struct wire_request rq = request(WIRE_VMM_SPAWN, 0, 0);
+    rq.style = SPAWN_TRIAL;
+    passing = SO_PASSPIDFD;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        give_up("socketpair");
+    int possible = setsockopt(pair[0], SOL_SOCKET, passing, &on, sizeof(on)) == 0;
+    struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, pass_more);
+    /* The socket is made so before the helper is executed. */
+    for (int i = 0; i < 200 && strcmp(content("/proc/%d/comm", h.pid), "banger-helper\n") != 0; i++)
+        usleep(10000);
+    size_t size = fill(SPAWN_TRIAL_FDS, &from, &end);
+    expect(send_control(h.vmm, &rq, size) == 0, "cannot send");
+    close(end);
+    if (possible)
+        expect(ends_saying(&h, MALFORMED), "a pidfd beside the descriptors");
+    else
+        lab_end(&h);
+    close(from);
+    fdpass_close(pair, 2);
 }
 
 static struct {
@@ -208,6 +234,7 @@ const struct attack control_attacks[] = {
     {"10.11 descriptors in two control messages", split},
     {"10.12 SCM_CREDENTIALS of root, on a socket made to pass them", credentials},
     {"10.13 a control message that the kernel cut (MSG_CTRUNC)", truncated},
+    {"10.14 a pidfd that the kernel adds to the descriptors", pidfds},
     {"17.6 300 requests with descriptors leave none behind", leaked},
     {"17.7 a VMM inherits a descriptor that is not its own", received_close_on_exec},
     {NULL, NULL}};

@@ -231,12 +231,14 @@ Test(policy, limits_on_both_sides) {
 
 /* --- the descriptors of a spawn ------------------------------------------------------ */
 
-static const struct policy_fd regular_rw = {.mode = S_IFREG, .flags = O_RDWR, .seals = -1, .magic = EXT4_SUPER_MAGIC};
+static const struct policy_fd regular_rw = {
+    .st.st_mode = S_IFREG, .flags = O_RDWR, .seals = -1, .magic = EXT4_SUPER_MAGIC};
 static const struct policy_fd regular_ro = {
-    .mode = S_IFREG, .flags = O_RDONLY, .seals = -1, .magic = BTRFS_SUPER_MAGIC};
-static const struct policy_fd memfd = {.mode = S_IFREG, .flags = O_RDWR, .seals = F_SEAL_WRITE, .magic = TMPFS_MAGIC};
-static const struct policy_fd folder = {.mode = S_IFDIR, .uid = 1000, .flags = O_PATH, .seals = -1};
-static const struct policy_fd listener = {.mode = S_IFSOCK,
+    .st.st_mode = S_IFREG, .flags = O_RDONLY, .seals = -1, .magic = BTRFS_SUPER_MAGIC};
+static const struct policy_fd memfd = {
+    .st.st_mode = S_IFREG, .flags = O_RDWR, .seals = F_SEAL_WRITE, .magic = TMPFS_MAGIC};
+static const struct policy_fd folder = {.st.st_mode = S_IFDIR, .st.st_uid = 1000, .flags = O_PATH, .seals = -1};
+static const struct policy_fd listener = {.st.st_mode = S_IFSOCK,
                                           .flags = O_RDWR,
                                           .seals = -1,
                                           .socket_domain = AF_UNIX,
@@ -244,7 +246,7 @@ static const struct policy_fd listener = {.mode = S_IFSOCK,
                                           .listening = 1};
 
 static void good_fds(struct policy_fd fds[SPAWN_FDS]) {
-    const struct policy_fd tun = {.mode = S_IFCHR, .rdev = makedev(10, 200), .flags = O_RDWR, .seals = -1};
+    const struct policy_fd tun = {.st.st_mode = S_IFCHR, .st.st_rdev = makedev(10, 200), .flags = O_RDWR, .seals = -1};
     const struct policy_fd good[SPAWN_FDS] = {
         [SPAWN_ARGS] = memfd,         [SPAWN_LOG] = regular_rw,  [SPAWN_STATUS] = regular_rw,
         [SPAWN_CONSOLE] = regular_rw, [SPAWN_JAIL] = folder,     [SPAWN_KERNEL] = regular_ro,
@@ -277,10 +279,10 @@ Test(policy, spawn) {
 /* Each role with something else in its place. */
 Test(policy, spawn_descriptors) {
     const struct wire_request spawn = {.op = WIRE_VMM_SPAWN, .memory_mib = 1, .vcpus = 1};
-    struct policy_fd kvm = {.mode = S_IFCHR, .rdev = makedev(10, 232), .flags = O_RDWR, .seals = -1};
+    struct policy_fd kvm = {.st.st_mode = S_IFCHR, .st.st_rdev = makedev(10, 232), .flags = O_RDWR, .seals = -1};
     struct policy_fd foreign = folder, packet = listener, connected = listener, path = regular_ro, open_memfd = memfd,
                      namespace = regular_ro;
-    foreign.uid = 0;
+    foreign.st.st_uid = 0;
     packet.socket_type = SOCK_SEQPACKET;
     connected.listening = 0;
     path.flags = O_PATH;
@@ -306,7 +308,7 @@ Test(policy, spawn_descriptors) {
     good_fds(fds);
     fds[SPAWN_LOG].seals = F_SEAL_SEAL;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED, "any file of a tmpfs has seals");
-    fds[SPAWN_ROOT].mode = S_IFBLK;
+    fds[SPAWN_ROOT].st.st_mode = S_IFBLK;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED, "a block device as root disk");
 }
 
@@ -376,21 +378,21 @@ Test(policy, as_many_lines_as_there_is_room_for) {
 Test(policy, snapshots) {
     const struct wire_request snap = {.op = WIRE_SNAP_UP};
     const uint64_t size = 1 << 20, need = wire_snap_overlay(size);
-    const struct policy_fd good[SNAP_FDS] = {{.mode = S_IFREG,
-                                              .uid = 1000,
+    const struct policy_fd good[SNAP_FDS] = {{.st.st_mode = S_IFREG,
+                                              .st.st_uid = 1000,
                                               .flags = O_RDONLY,
                                               .seals = -1,
                                               .magic = EXT4_SUPER_MAGIC,
-                                              .size = size,
-                                              .ino = 1},
-                                             {.mode = S_IFREG,
-                                              .uid = 1000,
+                                              .st.st_size = size,
+                                              .st.st_ino = 1},
+                                             {.st.st_mode = S_IFREG,
+                                              .st.st_uid = 1000,
                                               .flags = O_RDWR,
                                               .seals = -1,
                                               .magic = EXT4_SUPER_MAGIC,
-                                              .size = need,
-                                              .reserved = need,
-                                              .ino = 2}};
+                                              .st.st_size = need,
+                                              .st.st_blocks = need / 512,
+                                              .st.st_ino = 2}};
     struct policy_fd fds[SNAP_FDS];
 #define SNAP_IS(change, reason)                                                                                        \
     do {                                                                                                               \
@@ -404,32 +406,32 @@ Test(policy, snapshots) {
     SNAP_IS(fds[1].flags = O_RDONLY, POLICY_DESCRIPTOR);
     SNAP_IS(fds[1].flags = O_RDWR | O_APPEND, POLICY_DESCRIPTOR);
     SNAP_IS(fds[0].flags = O_PATH, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[0].uid = 0, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[1].uid = 1001, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[0].mode = S_IFBLK, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[1].ino = 1, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[0].size = 0, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[0].size = size - 1, POLICY_DESCRIPTOR);
-    SNAP_IS(fds[0].size = size + 512, POLICY_DISK);
-    SNAP_IS(fds[1].size = need - 1, POLICY_OVERLAY);
-    SNAP_IS(fds[1].reserved = need - 512, POLICY_OVERLAY);
+    SNAP_IS(fds[0].st.st_uid = 0, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].st.st_uid = 1001, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].st.st_mode = S_IFBLK, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[1].st.st_ino = 1, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].st.st_size = 0, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].st.st_size = size - 1, POLICY_DESCRIPTOR);
+    SNAP_IS(fds[0].st.st_size = size + 512, POLICY_DISK);
+    SNAP_IS(fds[1].st.st_size = need - 1, POLICY_OVERLAY);
+    SNAP_IS(fds[1].st.st_blocks = need / 512 - 512, POLICY_OVERLAY);
     SNAP_IS(fds[0].magic = NFS_SUPER_MAGIC, POLICY_OVERLAY);
     SNAP_IS(fds[1].magic = BTRFS_SUPER_MAGIC, POLICY_OVERLAY);
 }
 
 Test(policy, styles_and_cgroups) {
     const struct policy_fd group = {
-        .mode = S_IFDIR, .uid = 1000, .flags = O_RDONLY, .seals = -1, .magic = CGROUP2_SUPER_MAGIC};
+        .st.st_mode = S_IFDIR, .st.st_uid = 1000, .flags = O_RDONLY, .seals = -1, .magic = CGROUP2_SUPER_MAGIC};
     struct wire_request spawn = {.op = WIRE_VMM_SPAWN, .memory_mib = 1, .vcpus = 1, .in_cgroup = 1};
     struct policy_fd fds[SPAWN_ROLES];
     parse(GOOD "vmm firecracker /bin/fc\ndisk-max 1\n");
     good_fds(fds);
     fds[SPAWN_CGROUP] = group;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_ALLOWED);
-    fds[SPAWN_WORK].size = (1 << 20) + 1;
+    fds[SPAWN_WORK].st.st_size = (1 << 20) + 1;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DISK);
-    fds[SPAWN_WORK].size = 1 << 20;
-    fds[SPAWN_CGROUP].uid = 1001;
+    fds[SPAWN_WORK].st.st_size = 1 << 20;
+    fds[SPAWN_CGROUP].st.st_uid = 1001;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DESCRIPTOR, "another account's cgroup");
     fds[SPAWN_CGROUP] = folder;
     cr_expect_eq((int) decide(1000, 990, spawn, fds), POLICY_DESCRIPTOR, "no cgroup");

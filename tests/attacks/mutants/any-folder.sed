@@ -1,3 +1,3 @@
 # file: policy/policy.c
 # tests: 20.2
-s/if (fd->uid != uid)/if (0)/
+s/if (fd->st\.st_uid != uid)/if (0)/

@@ -1,3 +1,3 @@
 # file: policy/parse.c
 # tests: 11.3
-s/w\.size == 0 || w\.size > 10 || (w\.size > 1 && w\.text\[0\] == '0')/w.size == 0/
+s/size == 0 || size > 10 || (size > 1 && word\[0\] == '0') || strspn(word, \"0123456789\") < size/size == 0/

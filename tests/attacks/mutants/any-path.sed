@@ -1,3 +1,3 @@
 # file: policy/parse.c
 # tests: 7.4
-s/out\[0\] != '\/' ||/0 ||/
+s/return ended\[0\] == '\/' && /return /

@@ -1,3 +1,3 @@
 # file: policy/policy.c
 # tests: 20.6
-s/ || fds\[i\]\.uid != who->uid)/)/
+s/ || fds\[i\]\.st\.st_uid != who->uid)/)/

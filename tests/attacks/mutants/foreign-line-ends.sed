@@ -1,4 +1,4 @@
 # file: policy/parse.c
 # tests: 8.10
 s/if ((unsigned char) text\[i\] < ' ' && text\[i\] != '\\t')/if (0)/
-s/inside = !comment && text\[i\] != ' '/inside = !comment \&\& text[i] != '\\r' \&\& text[i] != ' '/
+s/" \\t", &rest)/" \\t\\r", \&rest)/g

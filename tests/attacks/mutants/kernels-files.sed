@@ -1,3 +1,3 @@
 # file: policy/policy.c
 # tests: 14.1
-s/S_ISREG(fd->mode) && lies_on(.*))$/S_ISREG(fd->mode))/
+s/S_ISREG(fd->st\.st_mode) && lies_on(.*))$/S_ISREG(fd->st.st_mode))/

@@ -1,3 +1,3 @@
 # file: policy/parse.c
 # tests: 9.4 9.5
-s/return w\.size == strlen(text) && memcmp/return memcmp/
+s/return strcmp(word, text) == 0;/return strncmp(word, text, strlen(word)) == 0;/

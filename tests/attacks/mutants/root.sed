@@ -1,3 +1,3 @@
 # file: priv-helper/main.c
 # tests: 12.1
-s/r == 0 || r == (uid_t) -1/0/
+s/die_if(r == 0,/die_if(0,/
