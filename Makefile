@@ -50,19 +50,20 @@ JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
 # Foreign JSON of images: read by the processes that fetch and import, never by the engine.
 OCI_SRC    := unpriv/image/oci_config.c unpriv/image/oci_manifest.c
-IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC)
-IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -lpthread
+IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC) \
+    unpriv/image/superblock.c unpriv/image/run_config.c unpriv/daemon/rpc_line.c
+IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -l:libsodium.a -lpthread
 FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(OCI_SRC)
 FETCH_LIB  := -lcurl -lcrypto -lcjson
 DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
-    unpriv/image/reference.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c $(wildcard policy/*.c)
+    unpriv/image/reference.c unpriv/image/superblock.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.
-CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
+CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libzstd.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
 PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

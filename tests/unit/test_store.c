@@ -36,7 +36,7 @@ TestSuite(store, .init = begin, .fini = end);
 
 static struct image_record image(const char *id, const char *name) {
     struct image_record r = {
-        .kind = "debian", .source = "catalog", .size = 5ll << 30, .used = 7, .created = 1700000000};
+        .kind = "debian", .source = "catalog", .kernel = "k", .size = 5ll << 30, .used = 7, .created = 1700000000};
     (void) snprintf(r.id, sizeof(r.id), "%s", id);
     (void) snprintf(r.name, sizeof(r.name), "%s", name);
     return r;
@@ -173,7 +173,7 @@ Test(store, a_newer_database_is_refused_and_left_alone) {
     run_sql("PRAGMA user_version = 99");
     cr_expect_eq(store_open(folder, &e), -EPROTO);
     cr_expect(strstr(e.text, "newer banger (version 99"), "%s", e.text);
-    run_sql("PRAGMA user_version = 1");
+    run_sql("PRAGMA user_version = 2");
     cr_expect_eq(store_open(folder, &e), 0, "%s", e.text);
 }
 

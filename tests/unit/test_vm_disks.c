@@ -44,11 +44,11 @@ static void same_content(int a, int b) {
 
 static void copy_keeps_holes(const char *from_folder, const char *to_folder) {
     struct err e = {0};
-    struct vm_copy nobody = {0};
+    struct copy_how nobody = {0};
     struct stat st;
     cleanup_fd int from = sparse_file(from_folder);
     cleanup_fd int to = scratch(to_folder);
-    int r = vm_disk_copy(from, to, &nobody, &e);
+    int r = copy_disk(from, to, &nobody, &e);
     cr_assert_eq(r, 0, "%s", e.text);
     same_content(from, to);
     cr_assert_eq(fstat(to, &st), 0);
@@ -66,12 +66,12 @@ Test(vm_disks, across_file_systems_too) {
 }
 
 Test(vm_disks, an_empty_file_is_a_disk_too) {
-    struct vm_copy nobody = {0};
+    struct copy_how nobody = {0};
     struct stat st;
     cleanup_fd int from = scratch("/var/tmp");
     cleanup_fd int to = scratch("/var/tmp");
     cr_assert_eq(ftruncate(from, 8 * MIB), 0);
-    cr_assert_eq(vm_disk_copy(from, to, &nobody, NULL), 0);
+    cr_assert_eq(copy_disk(from, to, &nobody, NULL), 0);
     cr_assert_eq(fstat(to, &st), 0);
     cr_assert_eq(st.st_size, 8 * MIB);
     cr_assert_eq(st.st_blocks, 0);
@@ -85,31 +85,31 @@ static int stop_at_second(void *arg) {
 Test(vm_disks, stops_when_told) {
     struct err e = {0};
     int calls = 0;
-    struct vm_copy copy = {.cancelled = stop_at_second, .arg = &calls};
+    struct copy_how copy = {.cancelled = stop_at_second, .arg = &calls};
     cleanup_fd int from = sparse_file("/dev/shm");
     cleanup_fd int to = scratch("/var/tmp"); /* never a reflink */
-    cr_assert_eq(vm_disk_copy(from, to, &copy, &e), -ECANCELED);
+    cr_assert_eq(copy_disk(from, to, &copy, &e), -ECANCELED);
     cr_assert_eq(e.code, ECANCELED);
     cr_assert_eq(calls, 2);
 }
 
 Test(vm_disks, a_full_disk_is_said) {
     struct err e = {0};
-    struct vm_copy nobody = {0};
+    struct copy_how nobody = {0};
     cleanup_fd int from = sparse_file("/dev/shm");
     cleanup_fd int to = open("/dev/full", O_RDWR | O_CLOEXEC);
     if (to < 0)
         cr_skip("no /dev/full");
-    cr_assert_lt(vm_disk_copy(from, to, &nobody, &e), 0);
+    cr_assert_lt(copy_disk(from, to, &nobody, &e), 0);
     cr_assert_gt(strlen(e.text), 10);
 }
 
 static int unshared_copy(const char *folder) {
     struct err e = {0};
-    struct vm_copy how = {.unshared = 1};
+    struct copy_how how = {.unshared = 1};
     cleanup_fd int from = sparse_file(folder);
     cleanup_fd int to = scratch(folder);
-    cr_assert_eq(vm_disk_copy(from, to, &how, &e), 0, "%s", e.text);
+    cr_assert_eq(copy_disk(from, to, &how, &e), 0, "%s", e.text);
     same_content(from, to);
     return 0;
 }

@@ -41,7 +41,7 @@ static const struct field image_fields[] = {
     {"text", TEXT, IMAGE(text), 0, ALL, "at most 127 bytes"},
     {"release", WORDS, IMAGE(release), DEBIAN, DEBIAN, "the name of a Debian release"},
     {"reference", PINNED, IMAGE(reference), OCI, OCI, "at most 255 bytes that end in @sha256: and 64 digits"},
-    {"url", LOCATION, IMAGE(url), BUNDLE, BUNDLE, "an https:// address or an absolute path, at most 511 bytes"},
+    {"url", LOCATION, IMAGE(url), BUNDLE, BUNDLE, "an https:// address or an absolute path, at most 255 bytes"},
     {"sha256", HEX, IMAGE(sha256), BUNDLE, BUNDLE, "64 small hexadecimal digits"},
     {"size", SIZE, IMAGE(size), BUNDLE, BUNDLE, "the bundle's bytes, 1 to 16 TiB"},
     {"signature", SIGNATURE, IMAGE(signature), BUNDLE, BUNDLE, "the text of the bundle's .minisig"},

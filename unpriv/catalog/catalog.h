@@ -21,7 +21,7 @@ struct catalog_image {
     char text[128];
     char release[32];                    /* debian: what the recipe makes */
     char reference[256];                 /* oci: with a digest at its end */
-    char url[512];                       /* bundle: https://..., or an absolute path */
+    char url[256];                       /* bundle: https://..., or an absolute path */
     char sha256[65];                     /* bundle: 64 hexadecimal digits */
     int64_t size;                        /* bundle: bytes of it */
     struct minisign_signature signature; /* bundle: of its bytes, "ED" */

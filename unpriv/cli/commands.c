@@ -4,9 +4,11 @@
 #include "../../common/version.h"
 #include "../catalog/catalog.h"
 #include "audit.h"
+#include "bundle.h"
 #include "config.h"
 #include "doctor.h"
 #include "load.h"
+#include "local.h"
 #include "options.h"
 #include "output.h"
 #include "provision.h"
@@ -41,7 +43,7 @@ static void resolve_image(char *out, size_t size) {
     config_show(CONFIG_IMAGE, out, size);
 }
 static void resolve_kernel(char *out, size_t size) {
-    (void) snprintf(out, size, "%s", CATALOG_DEFAULT_KERNEL);
+    (void) snprintf(out, size, "the image's own, else %s", CATALOG_DEFAULT_KERNEL);
 }
 static void resolve_name(char *out, size_t size) {
     (void) snprintf(out, size, "a random one");
@@ -155,6 +157,7 @@ static const struct option image_pull_options[] = {
     {OPT_SIZE, "size", 0, OPTION_DISK, "SIZE", "size of its disk (default: content x 1.5, at least 1G)", NULL},
     {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "of a registry's image: its name here (default: as REF is written)",
      NULL},
+    {OPT_KERNEL_REF, "kernel-ref", 0, OPTION_TEXT, "KERNEL", "of a registry's image: what its VMs run with", NULL},
     {OPT_PLATFORM, "platform", 0, OPTION_TEXT, "OS/ARCH", "as in linux/amd64 (default: this machine's)", NULL},
     {OPT_INSECURE, "insecure", 0, OPTION_FLAG, NULL, "plain http, or https that nobody vouches for, will do", NULL},
     {OPT_USERNAME, "username", 0, OPTION_TEXT, "USER", "log in as USER (default: what `docker login` left)", NULL},
@@ -191,6 +194,23 @@ static const struct option image_build_options[] = {
     {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "its virtual processors", resolve_vcpus},
     {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "its memory", resolve_memory},
     {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "it does without the network", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option register_options[] = {
+    {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "the image's name", NULL},
+    {OPT_ROOTFS, "rootfs", 0, OPTION_TEXT, "FILE", "its root: an ext4 file system, which stays where it is", NULL},
+    {OPT_KERNEL, "kernel", 0, OPTION_TEXT, "WHAT", "make a kernel of that name, as `kernel import --from` does", NULL},
+    {OPT_KERNEL_REF, "kernel-ref", 0, OPTION_TEXT, "KERNEL", "a kernel that is here or in the catalog", NULL},
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option bundle_options[] = {
+    {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "the image", NULL},
+    {OPT_OUT, "out", 'o', OPTION_TEXT, "FILE", "the bundle to make", NULL},
+    JSON_OPTION,
     QUIET_OPTION,
     HELP_OPTION,
     END_OPTION,
@@ -257,6 +277,10 @@ static const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed.";
 
+static const char register_details[] =
+    "The file stays yours and where it is; VMs are made of what it holds then. Its kernel is a\n"
+    "distribution's own, with an initramfs of banger's. `image promote` copies the file.";
+
 const struct command commands[] = {
     {"vm", "run", NULL, "[PATH] [OPTIONS] [-- COMMAND...]", "Make and start a VM, run a command or a shell in it",
      run_options, 0, 1, 1, command_run, run_details},
@@ -284,6 +308,12 @@ const struct command commands[] = {
      0, command_image_load, load_details},
     {"image", "build", NULL, "--name NAME --from-image BASE [OPTIONS]", "Make an image of another, in a VM",
      image_build_options, 0, 0, 0, command_image_build, build_details},
+    {"image", "register", NULL, "--name NAME --rootfs FILE --kernel WHAT|--kernel-ref KERNEL",
+     "Make a root file system of yours an image", register_options, 0, 0, 0, command_image_register, register_details},
+    {"image", "promote", NULL, "NAME", "Copy a registered image into banger's store", quiet_options, 1, 1, 0,
+     command_image_promote, NULL},
+    {"image", "bundle", NULL, "--name NAME --out FILE", "Pack an image into one file, to sign and to share",
+     bundle_options, 0, 0, 0, command_image_bundle, NULL},
     {"image", "delete", "rm", "NAME...", "Delete images", plain_options, 1, -1, 0, command_image_delete, NULL},
     {"kernel", "list", "ls", "[OPTIONS]", "List kernels", list_options, 0, 0, 0, command_kernel_list, NULL},
     {"kernel", "show", NULL, "NAME [OPTIONS]", "Show a kernel", show_options, 1, 1, 0, command_kernel_show, NULL},

@@ -68,7 +68,8 @@ int provision_ssh(cJSON *args, struct err *e) {
 
 struct build {
     const struct invocation *in;
-    const char *name, *base, *kernel;
+    const char *name, *base;
+    struct needed needed;
     struct progress progress;
     struct session session;
     struct err error;
@@ -104,7 +105,7 @@ static int arguments(struct build *b, cJSON *args) {
     (void) cJSON_AddStringToObject(args, "name", b->name);
     (void) cJSON_AddNumberToObject(args, "size", (double) size);
     (void) cJSON_AddStringToObject(machine, "image", b->base);
-    (void) cJSON_AddStringToObject(machine, "kernel", b->kernel);
+    (void) cJSON_AddStringToObject(machine, "kernel", b->needed.kernel);
     (void) cJSON_AddNumberToObject(machine, "vcpus", (double) config_number(b->in, CONFIG_VCPU));
     (void) cJSON_AddNumberToObject(machine, "memory_mib", (double) config_number(b->in, CONFIG_MEMORY));
     (void) cJSON_AddNumberToObject(machine, "disk", (double) config_number(b->in, CONFIG_DISK_SIZE));
@@ -134,6 +135,8 @@ static int request(struct build *b) {
     b->session.progress = &b->progress;
     struct client_call call = {
         .op = "image.build", .args = args, .progress = &b->progress, .event = session_event, .arg = &b->session};
+    for (int i = 0; i < 2 && b->needed.files[i] >= 0; i++)
+        call.fds[call.fd_count++] = b->needed.files[i];
     r = client_request(&call, &image, &b->error);
     if (r == 0) {
         char used[32];
@@ -164,7 +167,6 @@ int command_image_build(const struct invocation *in) {
     b->in = in;
     b->name = options_text(in, OPT_NAME, "");
     b->base = options_text(in, OPT_FROM_IMAGE, "");
-    b->kernel = options_text(in, OPT_KERNEL, CATALOG_DEFAULT_KERNEL);
     if (check(b, &b->error)) {
         output_error(&b->error);
         return EXIT_USAGE;
@@ -174,7 +176,7 @@ int command_image_build(const struct invocation *in) {
     if (r == 0)
         r = take_script(b);
     if (r == 0)
-        r = pull_needed(b->base, b->kernel, &b->progress, &b->error);
+        r = pull_needed(b->base, options_text(in, OPT_KERNEL, NULL), &b->needed, &b->progress, &b->error);
     (void) signals_open();
     if (r == 0)
         r = request(b);

@@ -8,6 +8,7 @@
 #include "../workspace/process.h"
 #include "catalogs.h"
 #include "client.h"
+#include "local.h"
 #include "output.h"
 #include "package.h"
 #include "signals.h"
@@ -127,28 +128,96 @@ static int log_path(const char *name, char out[PATH_MAX + 128], struct err *e) {
     return 0;
 }
 
+/* What each operation is told of a catalog's image. */
+static cJSON *entry_arguments(const struct catalog_image *image) {
+    cJSON *args = client_named(image->name);
+    (void) cJSON_AddStringToObject(args, "kernel", image->kernel);
+    return args;
+}
+
+static int pull_recipe(const struct catalog_image *image, int64_t size, struct progress *p, struct err *e) {
+    struct recipe recipe = {.image = image};
+    struct feed feed;
+    int r = log_path(image->name, recipe.log, e);
+    int from = r < 0 ? r : feed_start(&feed, run_recipe, &recipe, e);
+    if (from < 0)
+        return from;
+    cJSON *args = entry_arguments(image);
+    (void) cJSON_AddNumberToObject(args, "size", (double) size);
+    (void) cJSON_AddStringToObject(args, "kind", image->kind);
+    (void) cJSON_AddStringToObject(args, "source", image->name);
+    struct client_call call = {
+        .op = "image.import", .args = args, .fds = {from}, .fd_count = 1, .feed = &feed, .progress = p};
+    return client_request(&call, NULL, e);
+}
+
+/* --- bundles ----------------------------------------------------------------- */
+
+static void add_hex(cJSON *args, const char *key, const uint8_t *bytes, size_t size) {
+    char text[2 * 64 + 1] = "";
+    for (size_t i = 0; i < size && 2 * i + 2 < sizeof(text); i++)
+        (void) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    (void) cJSON_AddStringToObject(args, key, text);
+}
+
+/* The file; of one that is elsewhere the cache that it is fetched into. */
+static int open_bundle(const struct catalog_image *image, struct err *e) {
+    struct stat st;
+    if (image->url[0] != '/')
+        return registry_cache(e);
+    cleanup_fd int fd = open(image->url, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return err_sys(e, errno, "cannot open the bundle %s of image %s", image->url, image->name);
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size != image->size)
+        return err_set(e, EBADMSG, "the bundle %s is not the file of %lld bytes that the catalog has: get it again",
+                       image->url, (long long) image->size);
+    return take_fd(&fd);
+}
+
+/* The catalog says whose signature it is; what is in the file is for banger-import to check. */
+static int pull_bundle(const struct catalog_image *image, int64_t size, struct progress *p, struct err *e) {
+    if (size)
+        return err_set(e, EINVAL, "a bundle's image has the size it has: leave --size out");
+    const struct minisign_keys *keys = catalogs_keys(e);
+    const struct minisign_key *key = keys ? minisign_signer(keys, &image->signature, image->url, e) : NULL;
+    int fd = key ? open_bundle(image, e) : -e->code;
+    if (fd < 0)
+        return fd;
+    cJSON *args = entry_arguments(image);
+    (void) cJSON_AddStringToObject(args, "source", image->url);
+    (void) cJSON_AddStringToObject(args, "sha256", image->sha256);
+    (void) cJSON_AddNumberToObject(args, "bytes", (double) image->size);
+    add_hex(args, "key", key->bytes, sizeof(key->bytes));
+    add_hex(args, "signature", image->signature.bytes, sizeof(image->signature.bytes));
+    struct client_call call = {.op = "image.bundle", .args = args, .fds = {fd}, .fd_count = 1, .progress = p};
+    return client_request(&call, NULL, e);
+}
+
+/* --- by name ------------------------------------------------------------------- */
+
+static int pull_oci(const struct catalog_image *image, int64_t size, struct progress *p, struct err *e) {
+    const struct registry_pull pull = {
+        .reference = image->reference, .name = image->name, .platform = "", .size = size, .kernel = image->kernel};
+    return registry_pull(&pull, p, NULL, e);
+}
+
+static const struct {
+    const char *name;
+    int (*pull)(const struct catalog_image *image, int64_t size, struct progress *p, struct err *e);
+} kinds[] = {{"debian", pull_recipe}, {"oci", pull_oci}, {"bundle", pull_bundle}};
+
 int pull_image(const char *name, int64_t size, struct progress *p, struct err *e) {
     const struct catalog_image *image = catalogs_image(name, e);
     if (!image)
         return -e->code;
-    struct recipe recipe = {.image = image};
-    struct feed feed;
-    int r = log_path(name, recipe.log, e);
-    if (r < 0)
-        return r;
     (void) signals_open();
-    int from = feed_start(&feed, run_recipe, &recipe, e);
-    if (from < 0)
-        return from;
-    cJSON *args = client_named(name);
-    (void) cJSON_AddStringToObject(args, "kind", image->kind);
-    (void) cJSON_AddStringToObject(args, "source", name);
-    (void) cJSON_AddNumberToObject(args, "size", (double) size);
-    struct client_call call = {
-        .op = "image.import", .args = args, .fds = {from}, .fd_count = 1, .feed = &feed, .progress = p};
     if (p)
         progress_line(p, "image %s: %s", image->name, image->text);
-    return client_request(&call, NULL, e);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kinds[i].name, image->kind) == 0)
+            return kinds[i].pull(image, size, p, e);
+    }
+    return -EINVAL; /* the catalog has no other kinds */
 }
 
 int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **image, struct err *e) {
@@ -157,9 +226,10 @@ int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **
         return -e->code;
     if (reference_is_one(pull->reference) && !catalog_image(known, pull->reference))
         return registry_pull(pull, p, image, e);
-    if (pull->name || pull->platform[0] || pull->username || pull->insecure)
+    if (pull->name || pull->kernel || pull->platform[0] || pull->username || pull->insecure)
         return err_set(e, EINVAL,
-                       "%s is a catalog's name, and --name, --platform, --username and --insecure are for a registry's "
+                       "%s is a catalog's name, and --name, --kernel-ref, --platform, --username and --insecure are "
+                       "for a registry's "
                        "image: give that with its tag, as in %.60s:latest",
                        pull->reference, pull->reference);
     struct reference ref;
@@ -246,20 +316,30 @@ static int refresh_kernel(const char *name, const cJSON *record, struct progress
 
 /* --- both -------------------------------------------------------------------- */
 
-int pull_needed(const char *image, const char *kernel, struct progress *p, struct err *e) {
+static int need_kernel(const char *kernel, struct progress *p, struct err *e) {
     cJSON *record = NULL;
-    int r = client_simple("image.show", client_named(image), &record, e);
-    cJSON_Delete(record);
-    if (r == -ENOENT)
-        r = pull_anywhere(&(const struct registry_pull){.reference = image, .platform = ""}, p, NULL, e);
-    if (r < 0)
-        return r;
-    record = NULL;
-    r = client_simple("kernel.show", client_named(kernel), &record, e);
+    int r = client_simple("kernel.show", client_named(kernel), &record, e);
     if (r == -ENOENT)
         r = pull_kernel(kernel, 0, p, e);
     else if (r == 0 && strcmp(output_member(record, "agent"), BANGER_STAMP) != 0)
         r = refresh_kernel(kernel, record, p, e);
     cJSON_Delete(record);
     return r;
+}
+
+int pull_needed(const char *image, const char *kernel, struct needed *needed, struct progress *p, struct err *e) {
+    cJSON *record = NULL;
+    int r = client_simple("image.show", client_named(image), &record, e);
+    if (r == -ENOENT)
+        r = pull_anywhere(&(const struct registry_pull){.reference = image, .platform = ""}, p, &record, e);
+    if (r < 0)
+        return r;
+    const char *own = output_member(record, "kernel");
+    (void) snprintf(needed->kernel, sizeof(needed->kernel), "%s",
+                    kernel ? kernel
+                    : *own ? own
+                           : CATALOG_DEFAULT_KERNEL);
+    r = local_files(record, needed->files, e);
+    cJSON_Delete(record);
+    return r ? r : need_kernel(needed->kernel, p, e);
 }

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* Runs the catalog's recipe for `name` into image.import. */
+/* Gets the catalog's image of that name: a recipe's, a registry's or a bundle's. */
 int pull_image(const char *name, int64_t size, struct progress *p, struct err *e);
 
 /* The catalog's entry of that name, else what the reference names in its registry. On success `*image`
@@ -22,8 +22,15 @@ int pull_kernel(const char *name, int replace, struct progress *p, struct err *e
 /* kernel.import of `from`: a file, a folder with one kernel in it, or a package's name. */
 int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e);
 
+/* What vm.create is told beside the image's name. */
+struct needed {
+    char kernel[64];
+    int files[2]; /* of a registered image (local_files), the caller's; else -1 */
+};
+
 /* Makes sure that the daemon has them: pulls what the catalog has, and imports a
- * kernel again whose agent is of another build than this program. */
-int pull_needed(const char *image, const char *kernel, struct progress *p, struct err *e);
+ * kernel again whose agent is of another build than this program. `kernel` may be NULL:
+ * the image's own, else the default. */
+int pull_needed(const char *image, const char *kernel, struct needed *needed, struct progress *p, struct err *e);
 
 #endif

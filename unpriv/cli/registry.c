@@ -96,7 +96,7 @@ int registry_name(const char *reference, char out[NAME_SIZE], struct err *e) {
 
 /* --- the cache -------------------------------------------------------------------------- */
 
-static int open_cache(struct err *e) {
+int registry_cache(struct err *e) {
     char path[PATH_MAX + 16];
     const struct paths *paths = client_paths(e);
     if (!paths)
@@ -119,12 +119,13 @@ int registry_pull(const struct registry_pull *pull, struct progress *p, cJSON **
         r = platform_parse(pull->platform, &platform, e);
     if (r == 0 && !pull->name)
         r = registry_name(pull->reference, name, e);
-    int cache = r < 0 ? r : open_cache(e);
+    int cache = r < 0 ? r : registry_cache(e);
     if (cache < 0)
         return cache;
     cJSON *args = client_named(pull->name ? pull->name : name);
     (void) cJSON_AddStringToObject(args, "reference", reference_text(&ref, whole));
     (void) cJSON_AddStringToObject(args, "platform", pull->platform);
+    (void) cJSON_AddStringToObject(args, "kernel", pull->kernel ? pull->kernel : "");
     (void) cJSON_AddNumberToObject(args, "size", (double) pull->size);
     (void) cJSON_AddItemToObject(args, "endpoints", endpoints_of(&ref, pull, p));
     struct client_call call = {.op = "image.pull", .args = args, .fds = {cache}, .fd_count = 1, .progress = p};
@@ -176,7 +177,7 @@ int command_image_cache(const struct invocation *in) {
         output_error(&e);
         return EXIT_USAGE;
     }
-    cleanup_fd int cache = open_cache(&e);
+    cleanup_fd int cache = registry_cache(&e);
     int r = cache < 0 ? cache : prune(cache, dry, &freed, &e);
     if (r < 0)
         return session_failed(r, &e);

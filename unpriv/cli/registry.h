@@ -15,7 +15,8 @@ struct registry_pull {
     const char *platform; /* "" : this machine's */
     const char *username; /* NULL: docker's configuration is asked */
     const char *password;
-    int64_t size; /* 0: to fit */
+    const char *kernel; /* that its VMs run with; NULL: the default */
+    int64_t size;       /* 0: to fit */
     int insecure;
 };
 
@@ -25,6 +26,9 @@ int registry_name(const char *reference, char out[64], struct err *e);
 
 /* image.pull. On success `*image` (may be NULL) is the caller's. */
 int registry_pull(const struct registry_pull *pull, struct progress *p, cJSON **image, struct err *e);
+
+/* The blob cache's folder, made where it is missing: the caller's, or a negative errno. */
+int registry_cache(struct err *e);
 
 int command_image_cache(const struct invocation *in);
 

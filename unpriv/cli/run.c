@@ -1,8 +1,8 @@
 #include "run.h"
 
 #include "../../common/cleanup.h"
+#include "../../common/fdpass.h"
 #include "../workspace/workspace.h"
-#include "catalogs.h"
 #include "client.h"
 #include "config.h"
 #include "key.h"
@@ -18,7 +18,8 @@
 /* One `vm run` or `vm create`. */
 struct launch {
     const struct invocation *in;
-    const char *image, *kernel;
+    const char *image;
+    struct needed needed;
     struct progress progress;
     struct workspace workspace;
     int has_workspace;
@@ -42,7 +43,7 @@ static cJSON *machine_arguments(const struct launch *l) {
     if (name)
         (void) cJSON_AddStringToObject(args, "name", name);
     (void) cJSON_AddStringToObject(args, "image", l->image);
-    (void) cJSON_AddStringToObject(args, "kernel", l->kernel);
+    (void) cJSON_AddStringToObject(args, "kernel", l->needed.kernel);
     (void) cJSON_AddNumberToObject(args, "vcpus", (double) config_number(l->in, CONFIG_VCPU));
     (void) cJSON_AddNumberToObject(args, "memory_mib", (double) config_number(l->in, CONFIG_MEMORY));
     (void) cJSON_AddNumberToObject(args, "disk", (double) config_number(l->in, CONFIG_DISK_SIZE));
@@ -118,7 +119,7 @@ static int prepare(struct launch *l, const struct workspace_options *options) {
     if (r == 0)
         r = key_public(paths, l->key, &l->error);
     if (r == 0)
-        r = pull_needed(l->image, l->kernel, &l->progress, &l->error);
+        r = pull_needed(l->image, options_text(l->in, OPT_KERNEL, NULL), &l->needed, &l->progress, &l->error);
     if (r == 0 && l->has_workspace)
         r = workspace_prepare(options, &l->workspace, &l->error);
     return r;
@@ -132,8 +133,9 @@ static int request(struct launch *l, struct client_call *call, cJSON **result) {
         cJSON_Delete(call->args);
         return from;
     }
-    call->fds[0] = from;
-    call->fd_count = 1;
+    for (int i = 0; i < 2 && l->needed.files[i] >= 0; i++)
+        call->fds[call->fd_count++] = take_fd(&l->needed.files[i]);
+    call->fds[call->fd_count++] = from;
     call->feed = &l->feed;
     call->progress = &l->progress;
     return client_request(call, result, &l->error);
@@ -189,8 +191,7 @@ static void open_launch(struct launch *l, const struct invocation *in) {
     memset(l, 0, sizeof(*l));
     l->in = in;
     l->image = config_text(in, CONFIG_IMAGE);
-    const struct catalog_image *entry = catalogs_image(l->image, &l->error);
-    l->kernel = options_text(in, OPT_KERNEL, entry && entry->kernel[0] ? entry->kernel : CATALOG_DEFAULT_KERNEL);
+    l->needed.files[0] = l->needed.files[1] = -1;
     progress_open(&l->progress, stderr, options_given(in, OPT_QUIET));
 }
 
@@ -233,6 +234,7 @@ static int launch(const struct invocation *in, int session) {
     else if (r == 0)
         status = session ? run(l) : create(l);
     workspace_close(&l->workspace);
+    fdpass_close(l->needed.files, 2);
     return status;
 }
 

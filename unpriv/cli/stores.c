@@ -163,6 +163,7 @@ int command_image_pull(const struct invocation *in) {
                                            .username = options_text(in, OPT_USERNAME, NULL),
                                            .password = password,
                                            .size = options_number(in, OPT_SIZE, 0),
+                                           .kernel = options_text(in, OPT_KERNEL_REF, NULL),
                                            .insecure = options_given(in, OPT_INSECURE)};
         r = pull_anywhere(&pull, &progress, &image, &e);
     }

@@ -25,22 +25,24 @@
 
 static const char *const kinds[] = {"debian", "oci", "bundle", "local"};
 
-static cJSON *to_json(const struct image_record *r) {
+cJSON *image_json(const struct image_record *r) {
     char path[8192];
     (void) snprintf(path, sizeof(path), "%s/" FOLDER "/%s/rootfs.ext4", engine.state_path, r->id);
+    int own = image_is_own(r);
     cJSON *object = cJSON_CreateObject();
     (void) cJSON_AddStringToObject(object, "id", r->id);
     (void) cJSON_AddStringToObject(object, "name", r->name);
     (void) cJSON_AddStringToObject(object, "kind", r->kind);
     (void) cJSON_AddStringToObject(object, "source", r->source);
+    (void) cJSON_AddStringToObject(object, "kernel", r->kernel);
     (void) cJSON_AddNumberToObject(object, "size", (double) r->size);
     (void) cJSON_AddNumberToObject(object, "used", (double) r->used);
-    (void) cJSON_AddStringToObject(object, "path", path);
+    (void) cJSON_AddStringToObject(object, "path", own ? path : r->source);
     (void) cJSON_AddItemToObject(object, "created", name_time(r->created));
     return object;
 }
 
-static int open_images(struct err *e) {
+int images_open(struct err *e) {
     int fd = folder_open(engine.state, FOLDER);
     return fd < 0 ? err_sys(e, -fd, "cannot open %s/" FOLDER, engine.state_path) : fd;
 }
@@ -60,7 +62,7 @@ static void look_at(const struct image_record *r, void *arg) {
     *sought->found = *r;
 }
 
-int image_find(const char *name, struct image_record *r, struct err *e) {
+int image_lookup(const char *name, struct image_record *r, struct err *e) {
     struct sought sought = {.found = r};
     struct reference ref;
     struct err ignored;
@@ -75,7 +77,7 @@ int image_find(const char *name, struct image_record *r, struct err *e) {
 /* --- operations ------------------------------------------------------------------- */
 
 static void add_to_list(const struct image_record *r, void *arg) {
-    (void) cJSON_AddItemToArray(arg, to_json(r));
+    (void) cJSON_AddItemToArray(arg, image_json(r));
 }
 
 static int op_list(struct rpc *rpc, cJSON **result, struct err *e) {
@@ -89,9 +91,9 @@ static int op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     const char *name = json_string(rpc->args, "name", e);
     if (!name)
         return -EINVAL;
-    int failed = image_find(name, &r, e);
+    int failed = image_lookup(name, &r, e);
     if (failed == 0)
-        *result = to_json(&r);
+        *result = image_json(&r);
     return failed;
 }
 
@@ -101,8 +103,8 @@ static int op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
     const char *name = json_string(rpc->args, "name", e);
     if (!name)
         return -EINVAL;
-    cleanup_fd int images = open_images(e);
-    int failed = images < 0 ? images : image_find(name, &r, e);
+    cleanup_fd int images = images_open(e);
+    int failed = images < 0 ? images : image_lookup(name, &r, e);
     if (failed == 0)
         failed = store_image_delete(r.id, e);
     if (failed)
@@ -118,7 +120,8 @@ int image_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size
     if (!name)
         return -EINVAL;
     (void) snprintf(r->name, sizeof(r->name), "%s", name);
-    if (json_integer_or(rpc->args, "size", 0, SIZE_MOST, size, e))
+    if (json_integer_or(rpc->args, "size", 0, SIZE_MOST, size, e) ||
+        name_copy_text(rpc->args, "kernel", r->kernel, sizeof(r->kernel), e))
         return -EINVAL;
     if (*size && *size < SIZE_LEAST)
         return err_set(e, EINVAL, "an image of %lld bytes is too small: give at least %lld, or 0 to fit the content",
@@ -160,7 +163,7 @@ int image_create(const struct rpc *rpc, struct image_record *r, image_make *make
     if (failed)
         return failed;
     folder_new_id(r->id);
-    cleanup_fd int images = open_images(e);
+    cleanup_fd int images = images_open(e);
     if (images < 0)
         return images;
     cleanup_fd int folder = folder_begin(images, r->id);
@@ -183,7 +186,7 @@ int image_create(const struct rpc *rpc, struct image_record *r, image_make *make
         return failed;
     }
     rpc_progress(rpc, "import", "done", got.bytes, got.bytes);
-    *result = to_json(r);
+    *result = image_json(r);
     return 0;
 }
 
@@ -236,6 +239,9 @@ const struct rpc_op image_ops[] = {
     {"image.import", op_import},
     {"image.load", load_op},
     {"image.pull", pull_op},
+    {"image.register", image_op_register},
+    {"image.promote", image_op_promote},
+    {"image.bundle", image_op_bundle},
     {NULL, NULL},
 };
 
@@ -251,7 +257,7 @@ static int is_recorded(const char *name, void *arg) {
 }
 
 int images_recover(struct err *e) {
-    cleanup_fd int images = open_images(e);
+    cleanup_fd int images = images_open(e);
     if (images < 0)
         return images;
     int failed = 0;

@@ -8,11 +8,13 @@
 #include "../store/store.h"
 #include "importer.h"
 
+#include <string.h>
+
 /* Start-up: removes folders that no record owns (imports that did not end). 0 or a negative errno. */
 int images_recover(struct err *e);
 
 /* The image of that name or id, or that was pulled by that reference (any form of it). As store_image_get. */
-int image_find(const char *name, struct image_record *r, struct err *e);
+int image_lookup(const char *name, struct image_record *r, struct err *e);
 
 /* The files of an image that is being made: open for reading and writing, empty, the caller's no more
  * than during the call. */
@@ -30,7 +32,24 @@ typedef int image_make(const struct rpc *rpc, const struct image_files *files, s
 int image_create(const struct rpc *rpc, struct image_record *r, image_make *make, void *arg, cJSON **result,
                  struct err *e);
 
-/* The member `name` to `r->name`, and `size` (0: to fit the content) to `*size`: 0 or a negative errno. */
+/* The members `name` and `kernel` to the record, and `size` (0: to fit the content) to `*size`: 0 or a negative errno.
+ */
 int image_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size, struct err *e);
+
+/* As a client sees it, the caller's to free. */
+cJSON *image_json(const struct image_record *r);
+/* The folder of all images: the caller's, or a negative errno. */
+int images_open(struct err *e);
+
+/* A root file system that the user keeps, at the absolute path `source`: the engine never opens
+ * it, clients hand over descriptors. */
+#define IMAGE_REGISTERED "registered"
+/* 1 when the image's files are in banger's store. */
+static inline int image_is_own(const struct image_record *r) {
+    return strcmp(r->kind, IMAGE_REGISTERED) != 0;
+}
+
+/* Handlers of images.c's table. */
+rpc_handler image_op_register, image_op_promote, image_op_bundle; /* local.c */
 
 #endif

@@ -31,15 +31,21 @@ enum import_mode {
         7, /* in: 4 ext4 image whose files are written anew, 6 work disk that is its /root; out: 5 ext4 image */
 };
 
+/* What a bundle must be: its SHA-256, and an Ed25519 signature of its BLAKE2b-512 by that key. */
+struct import_pin {
+    uint8_t sha256[32], key[32], signature[64];
+};
+
 struct import_plan {
     uint32_t magic;
     uint32_t mode;  /* enum import_mode */
-    uint64_t size;  /* ext4 size in bytes; 0 = content x 1.5, at least 1 GiB (ROOTFS) */
+    uint64_t size;  /* ext4 size in bytes; 0 = content x 1.5, at least 1 GiB (ROOTFS); BUNDLE: bytes of the bundle */
     uint64_t limit; /* most bytes of input and of content; 0 = 64 GiB */
     uint32_t flags; /* IMPORT_HAS_TAR for WORK, IMPORT_HAS_WORK for COPY */
     uint32_t reserved;
-    char tag[256];     /* LOAD: which image, "" = the only one */
-    char platform[64]; /* LOAD: "os/arch" or "os/arch/variant", "" = this machine's */
+    char tag[256];         /* LOAD: which image, "" = the only one */
+    char platform[64];     /* LOAD: "os/arch" or "os/arch/variant", "" = this machine's */
+    struct import_pin pin; /* BUNDLE */
 };
 #define IMPORT_HAS_TAR  1u
 #define IMPORT_HAS_WORK 2u

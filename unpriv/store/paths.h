@@ -1,6 +1,6 @@
 /* Where banger keeps things for an account: XDG folders, made 0700.
  *
- *   $XDG_CONFIG_HOME/banger   (~/.config/banger)        config.toml
+ *   $XDG_CONFIG_HOME/banger   (~/.config/banger)        config.toml, catalog.toml{,.minisig}, trusted-keys
  *   $XDG_STATE_HOME/banger    (~/.local/state/banger)   everything below
  *       banger.db             SQLite
  *       bangerd.log

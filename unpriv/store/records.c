@@ -8,8 +8,8 @@
 static const struct column image_columns[] = {
     COLUMN(COLUMN_TEXT, image_record, id),     COLUMN(COLUMN_TEXT, image_record, name),
     COLUMN(COLUMN_TEXT, image_record, kind),   COLUMN(COLUMN_TEXT, image_record, source),
-    COLUMN(COLUMN_I64, image_record, size),    COLUMN(COLUMN_I64, image_record, used),
-    COLUMN(COLUMN_I64, image_record, created),
+    COLUMN(COLUMN_TEXT, image_record, kernel), COLUMN(COLUMN_I64, image_record, size),
+    COLUMN(COLUMN_I64, image_record, used),    COLUMN(COLUMN_I64, image_record, created),
 };
 
 static const struct column kernel_columns[] = {
@@ -67,6 +67,10 @@ _Static_assert(sizeof(enum vm_state) == sizeof(uint32_t), "state is a COLUMN_U32
 RECORD_CALLS(image)
 RECORD_CALLS(kernel)
 RECORD_CALLS(vm)
+
+int store_image_update(const struct image_record *r, struct err *e) {
+    return table_update(&images, r, e);
+}
 
 int store_image_delete(const char *id, struct err *e) {
     return table_delete(&images, id, "SELECT name FROM vms WHERE image = ?1 ORDER BY name LIMIT 1", e);

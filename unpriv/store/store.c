@@ -31,6 +31,7 @@ static const char *const migrations[] = {
     " created INTEGER NOT NULL, started INTEGER NOT NULL) STRICT;"
     "CREATE INDEX vms_image ON vms(image);"
     "CREATE INDEX vms_kernel ON vms(kernel);",
+    "ALTER TABLE images ADD COLUMN kernel TEXT NOT NULL DEFAULT '';",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

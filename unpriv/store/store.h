@@ -17,8 +17,9 @@
 struct image_record {
     char id[17]; /* 16 hex digits, random */
     char name[STORE_NAME_MAX];
-    char kind[16];               /* "debian", later "oci", "bundle", "local" */
-    char source[STORE_TEXT_MAX]; /* catalog entry or reference */
+    char kind[16];               /* "debian", "oci", "bundle", "local" or "registered" */
+    char source[STORE_TEXT_MAX]; /* catalog entry or reference; of the last two the rootfs's absolute path */
+    char kernel[STORE_NAME_MAX]; /* that its VMs run with when they name none; "" = the catalog's default */
     int64_t size;                /* of the ext4, bytes */
     int64_t used;                /* of content, bytes */
     int64_t created;             /* seconds since 1970 */
@@ -66,7 +67,8 @@ void store_close(void);
  * call `each` for every record in name order; `each` must not call the store. */
 int store_image_add(const struct image_record *r, struct err *e); /* -EEXIST: name taken */
 int store_image_get(const char *name, struct image_record *r, struct err *e);
-int store_image_delete(const char *id, struct err *e); /* -EBUSY while a VM uses it, naming the VM */
+int store_image_update(const struct image_record *r, struct err *e); /* by id, all other members */
+int store_image_delete(const char *id, struct err *e);               /* -EBUSY while a VM uses it, naming the VM */
 int store_images(void (*each)(const struct image_record *r, void *arg), void *arg, struct err *e);
 
 int store_kernel_add(const struct kernel_record *r, struct err *e); /* -EEXIST: name taken */

@@ -55,6 +55,7 @@ static int build(const struct rpc *rpc, const struct image_files *files, struct 
     if (rc)
         return rc;
     (void) snprintf(image->kind, sizeof(image->kind), "local");
+    (void) snprintf(image->kernel, sizeof(image->kernel), "%s", base.kernel);
     (void) snprintf(image->source, sizeof(image->source), "built from %s", base.name);
     rc = vm_create_and_start(&b->machine, 1, &live, &r, e);
     if (rc)

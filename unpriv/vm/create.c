@@ -85,7 +85,7 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
     rpc_progress(rpc, "disk", "making the disks", 0, 0);
     rc = vm_folder_make(r->slot, e);
     if (rc == 0)
-        rc = vm_disks_begin(rpc, r, spec->root, spec->root_size, spec->tar, root, e);
+        rc = vm_disks_begin(rpc, spec, r, root, e);
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating the VM was cancelled");
     if (rc == 0)

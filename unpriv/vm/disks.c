@@ -37,6 +37,7 @@ int vm_image_open(const struct vm_record *r, struct err *e) {
 struct making {
     const struct vm_record *r;
     int dir, base;
+    int own; /* the image is banger's: it does not change */
     struct vm_root *root;
 };
 
@@ -64,6 +65,10 @@ static int make_reflink(const struct making *m, struct err *e) {
 static int make_snapshot(const struct making *m, struct err *e) {
     uint64_t op = m->root->rpc->op;
     uint64_t slots[(SLOT_MAX + 63) / 64];
+    if (!m->own)
+        return err_set(e, EOPNOTSUPP,
+                       "a snapshot needs its image unchanged and there at each start, and this one's file is not "
+                       "banger's: `banger image promote` copies it");
     int rc = priv_snap_list(op, slots, e);
     if (rc)
         return rc;
@@ -89,9 +94,9 @@ static int root_cancelled(void *arg) {
 
 static void *root_copy(void *arg) {
     struct vm_root *root = arg;
-    struct vm_copy how = {
+    struct copy_how how = {
         .progress = root_progress, .cancelled = root_cancelled, .arg = root, .unshared = root->unshared};
-    root->result = vm_disk_copy(root->from, root->to, &how, &root->e);
+    root->result = copy_disk(root->from, root->to, &how, &root->e);
     return NULL;
 }
 
@@ -163,16 +168,24 @@ void vm_disks_abandon(struct vm_root *root) {
 
 /* --- both, at the same time --------------------------------------------------------- */
 
-/* With an image descriptor of its own: the root disk's copy seeks in the other. */
-static int work_make(const struct rpc *rpc, const struct vm_record *r, int work, int tar, struct err *e) {
+/* A descriptor of the image's file, which seeks alone. */
+static int open_base(const struct vm_spec *spec, const struct vm_record *r, int which, struct err *e) {
+    if (spec->given[which] < 0)
+        return vm_image_open(r, e);
+    int fd = fcntl(spec->given[which], F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? err_sys(e, errno, "cannot take the image's file") : fd;
+}
+
+static int work_make(const struct rpc *rpc, const struct vm_spec *spec, const struct vm_record *r, int work,
+                     struct err *e) {
     struct import_plan plan = {.mode = IMPORT_WORK, .size = (uint64_t) r->disk};
     struct import_result result;
-    cleanup_fd int base = vm_image_open(r, e);
+    cleanup_fd int base = open_base(spec, r, 1, e);
     if (base < 0)
         return base;
-    const int fds[3] = {base, work, tar};
-    plan.flags = tar >= 0 ? IMPORT_HAS_TAR : 0;
-    int rc = importer_run(rpc, &plan, fds, tar >= 0 ? 3 : 2, "disk", &result, e);
+    const int fds[3] = {base, work, spec->tar};
+    plan.flags = spec->tar >= 0 ? IMPORT_HAS_TAR : 0;
+    int rc = importer_run(rpc, &plan, fds, spec->tar >= 0 ? 3 : 2, "disk", &result, e);
     if (rc)
         (void) err_prefix(e, "making the work disk");
     return rc;
@@ -203,23 +216,23 @@ int vm_disks_keep(const struct rpc *rpc, const struct vm_record *r, int64_t size
     return importer_run(rpc, &plan, fds, 3, "import", got, e);
 }
 
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int64_t size, int tar,
-                   struct vm_root *root, struct err *e) {
+int vm_disks_begin(const struct rpc *rpc, const struct vm_spec *spec, struct vm_record *r, struct vm_root *root,
+                   struct err *e) {
     *root = VM_NO_ROOT;
     root->rpc = rpc;
-    cleanup_fd int base = vm_image_open(r, e);
+    cleanup_fd int base = open_base(spec, r, 0, e);
     if (base < 0)
         return base;
     cleanup_fd int dir = vm_folder_open(r->slot);
     cleanup_fd int work = dir < 0 ? dir : vm_open(dir, "work.ext4", O_RDWR | O_CREAT | O_TRUNC);
     if (work < 0)
         return err_sys(e, -work, "cannot make the VM's disks in %s/vms/%03x", engine.state_path, r->slot);
-    const struct making m = {.r = r, .dir = dir, .base = base, .root = root};
-    int rc = size ? make_anew(rpc, &m, size, e) : root_begin(r, want, &m, e);
-    if (size)
+    const struct making m = {.r = r, .dir = dir, .base = base, .own = spec->given[0] < 0, .root = root};
+    int rc = spec->root_size ? make_anew(rpc, &m, spec->root_size, e) : root_begin(r, spec->root, &m, e);
+    if (spec->root_size)
         (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", vm_root_names[ROOT_COPY]);
     if (rc == 0)
-        rc = work_make(rpc, r, work, tar, e);
+        rc = work_make(rpc, spec, r, work, e);
     if (rc)
         vm_disks_abandon(root);
     return rc;

@@ -5,6 +5,7 @@
 #include "../agent/link.h"
 #include "../daemon/rpc.h"
 #include "../image/importer.h"
+#include "../store/copy.h"
 #include "vm.h"
 
 #include <pthread.h>
@@ -95,22 +96,6 @@ struct vm_records {
 };
 int vm_records_read(struct vm_records *all, struct err *e);
 
-/* --- copy.c ----------------------------------------------------------------------- */
-
-/* What a copy reports to, and asks whether to go on. */
-struct vm_copy {
-    void (*progress)(void *arg, int64_t done, int64_t total); /* may be NULL */
-    int (*cancelled)(void *arg);                              /* may be NULL */
-    void *arg;
-    int unshared; /* 1: no block is shared with `from`, also where the file system could */
-};
-
-/* Makes `to` (empty) equal to `from`, holes kept: 0 or a negative errno with `e`
- * filled; -ECANCELED when told to stop. */
-int vm_disk_copy(int from, int to, const struct vm_copy *how, struct err *e);
-/* 0, or -ENOSPC where `fd`'s file system has no `need` bytes and some to spare. */
-int vm_space_check(int fd, int64_t need, struct err *e);
-
 /* --- disks.c ---------------------------------------------------------------------- */
 
 #define VM_ROOT_FILE "root.ext4" /* of a reflink or a copy */
@@ -133,12 +118,12 @@ struct vm_root {
 };
 #define VM_NO_ROOT ((struct vm_root){.from = -1, .to = -1, .device = -1})
 
-/* Makes both disks of the record in its folder; sets root_kind. `tar` is laid over
- * the work disk's content, -1 for none; `size` is the root disk's where it is not the image's, 0
- * otherwise: then the image's files are written anew into a file of that size. On success the work disk is complete and
- * the root disk has its size; what it holds may still be on its way. */
-int vm_disks_begin(const struct rpc *rpc, struct vm_record *r, enum vm_root_kind want, int64_t size, int tar,
-                   struct vm_root *root, struct err *e);
+struct vm_spec;
+/* Makes both disks of the record in its folder; sets root_kind. With a root_size the image's files are written
+ * anew into a file of that size. On success the work disk is complete and the root disk has its size; what it
+ * holds may still be on its way. */
+int vm_disks_begin(const struct rpc *rpc, const struct vm_spec *spec, struct vm_record *r, struct vm_root *root,
+                   struct err *e);
 /* The VM's disks as a new image: the root disk's files with the work disk's as /root, in `to`
  * (empty), of `size` bytes (0: to fit them). The VM is stopped and its root disk a file. */
 int vm_disks_keep(const struct rpc *rpc, const struct vm_record *r, int64_t size, int to, struct import_result *got,
@@ -190,7 +175,8 @@ struct vm_spec {
     int start;
     enum vm_root_kind root;
     int64_t root_size; /* 0: the image's */
-    int tar;           /* descriptor, -1 without */
+    int tar;           /* laid over the work disk's content; -1 without */
+    int given[2];      /* a registered image's file, opened twice by the client; -1: the image is banger's own */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 

@@ -39,7 +39,7 @@ int vm_overlay_make(int dir, int base, struct err *e) {
     cleanup_fd int fd = vm_open(dir, VM_OVERLAY, O_RDWR | O_CREAT | O_EXCL);
     if (fd < 0)
         return err_sys(e, -fd, "cannot make the snapshot's overlay");
-    int r = vm_space_check(fd, size, e);
+    int r = copy_space_check(fd, size, e);
     if (r == 0)
         r = reserve(fd, size, e);
     if (r) {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 
@@ -80,7 +81,7 @@ static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e)
     const char *kernel = image ? json_string(args, "kernel", e) : NULL;
     if (!image || !kernel)
         return -EINVAL;
-    int rc = image_find(image, &spec->image, e);
+    int rc = image_lookup(image, &spec->image, e);
     if (rc == 0)
         rc = store_kernel_get(kernel, &spec->kernel, e);
     if (rc)
@@ -90,19 +91,37 @@ static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e)
     return 0;
 }
 
+/* The image's file twice when it is not banger's own, then the tar stream, or none. */
+static int take_descriptors(const struct rpc *rpc, struct vm_spec *spec, struct err *e) {
+    const size_t images = image_is_own(&spec->image) ? 0 : 2;
+    struct stat st;
+    spec->given[0] = spec->given[1] = -1;
+    if (rpc->fd_count < images)
+        return err_set(e, EINVAL, "image %s is a file of the user's: two descriptors of it must come with this request",
+                       spec->image.name);
+    if (rpc->fd_count > images + 1)
+        return err_set(e, EINVAL, "at most one descriptor, a tar stream, may come with this request");
+    for (size_t i = 0; i < images; i++) {
+        spec->given[i] = rpc->fds[i];
+        if (fstat(rpc->fds[i], &st) || !S_ISREG(st.st_mode))
+            return err_set(e, EINVAL, "%s is no longer a file: register the image again", spec->image.source);
+    }
+    spec->tar = rpc->fd_count > images ? rpc->fds[images] : -1;
+    return 0;
+}
+
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     memset(spec, 0, sizeof(*spec));
     struct vm_record *r = &spec->record;
-    spec->tar = rpc->fd_count > 0 ? rpc->fds[0] : -1;
     spec->start = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(rpc->args, "start"));
-    if (rpc->fd_count > 1)
-        return err_set(e, EINVAL, "at most one descriptor, a tar stream, may come with this request");
     int rc = text_member(rpc->args, "name", r->name, sizeof(r->name), e);
     spec->named = r->name[0] != 0;
     if (rc == 0 && spec->named)
         rc = vm_name_check(r->name, e);
     if (rc == 0)
         rc = parse_sources(rpc->args, spec, e);
+    if (rc == 0)
+        rc = take_descriptors(rpc, spec, e);
     if (rc == 0)
         rc = parse_sizes(rpc->args, r, &spec->root_size, e);
     if (rc == 0)

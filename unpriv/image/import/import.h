@@ -32,6 +32,7 @@ int import_work(const struct import_plan *plan, struct import_report *report, st
 int import_layers(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_load(const struct import_plan *plan, struct import_report *report, struct err *e);
 int import_copy(const struct import_plan *plan, struct import_report *report, struct err *e);
+int import_bundle(const struct import_plan *plan, struct import_report *report, struct err *e);
 int kernel_import(const struct import_plan *plan, struct import_report *report, struct err *e);
 
 /* Messages of plan.h go to `fd` from now on; -1 (the default) drops them. */

@@ -12,6 +12,7 @@
 static int (*const modes[])(const struct import_plan *, struct import_report *, struct err *) = {
     [IMPORT_ROOTFS] = import_rootfs, [IMPORT_WORK] = import_work,     [IMPORT_COPY] = import_copy,
     [IMPORT_KERNEL] = kernel_import, [IMPORT_LAYERS] = import_layers, [IMPORT_LOAD] = import_load,
+    [IMPORT_BUNDLE] = import_bundle,
 };
 
 /* Messages keep a descriptor of their own: what a library prints to standard error goes nowhere. */

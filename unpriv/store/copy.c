@@ -1,5 +1,4 @@
-/* A sparse copy of a disk, as fast as the file system can. */
-#include "internal.h"
+#include "copy.h"
 
 #include "../../common/io.h"
 #include "../daemon/engine.h"
@@ -17,7 +16,7 @@
 
 struct copying {
     int from, to;
-    const struct vm_copy *how;
+    const struct copy_how *how;
     int64_t done, total;
     long long reported;
 };
@@ -85,7 +84,7 @@ static int copy_data(struct copying *c) {
     }
 }
 
-int vm_space_check(int fd, int64_t need, struct err *e) {
+int copy_space_check(int fd, int64_t need, struct err *e) {
     struct statvfs fs;
     if (fstatvfs(fd, &fs))
         return err_sys(e, errno, "cannot look at the free disk space");
@@ -93,16 +92,16 @@ int vm_space_check(int fd, int64_t need, struct err *e) {
     if (free_bytes >= need + SPACE_SPARE)
         return 0;
     return err_set(e, ENOSPC,
-                   "not enough disk space: the VM's root disk takes %lld MiB and %lld MiB are free in %s; "
+                   "not enough disk space: the disk takes %lld MiB and %lld MiB are free in %s; "
                    "`banger vm delete` and `banger image delete` make room",
                    (long long) ((need + SPACE_SPARE) / MIB), (long long) (free_bytes / MIB), engine.state_path);
 }
 
-int vm_disk_copy(int from, int to, const struct vm_copy *how, struct err *e) {
+int copy_disk(int from, int to, const struct copy_how *how, struct err *e) {
     struct stat st;
     if (fstat(from, &st))
         return err_sys(e, errno, "cannot look at the image");
-    int r = vm_space_check(to, (int64_t) st.st_blocks * 512, e);
+    int r = copy_space_check(to, (int64_t) st.st_blocks * 512, e);
     if (r)
         return r;
     struct copying c = {.from = from, .to = to, .how = how, .total = (int64_t) st.st_blocks * 512};
@@ -111,10 +110,10 @@ int vm_disk_copy(int from, int to, const struct vm_copy *how, struct err *e) {
         return err_sys(e, errno, "cannot make a disk of %lld MiB", (long long) (st.st_size / MIB));
     r = copy_data(&c);
     if (r == -ECANCELED)
-        return err_set(e, ECANCELED, "copying the root disk was cancelled");
+        return err_set(e, ECANCELED, "copying the disk was cancelled");
     if (r == -ENOSPC)
         return err_set(e, ENOSPC,
-                       "the disk became full while the root disk was copied; `banger vm delete` and "
+                       "the disk became full while it was copied; `banger vm delete` and "
                        "`banger image delete` make room");
-    return r ? err_sys(e, -r, "copying the root disk") : 0;
+    return r ? err_sys(e, -r, "copying the disk") : 0;
 }

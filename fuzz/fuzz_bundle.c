@@ -1,0 +1,66 @@
+/* Fuzzed: a bundle, pinned and signed as it is; what passes is a file system of the size that is said, and what
+ * the manifest says of its running an object. First byte: 0, the bundle's bytes; 1, those of a superblock. */
+#include "../unpriv/image/import/bundle.h"
+#include "../unpriv/image/superblock.h"
+
+#include <cjson/cJSON.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void sign(const uint8_t *data, size_t size, struct import_pin *pin) {
+    static const uint8_t seed[crypto_sign_SEEDBYTES] = {1};
+    uint8_t secret[crypto_sign_SECRETKEYBYTES], hash[crypto_generichash_BYTES_MAX];
+    (void) crypto_sign_seed_keypair(pin->key, secret, seed);
+    (void) crypto_hash_sha256(pin->sha256, data, size);
+    (void) crypto_generichash(hash, sizeof(hash), data, size, NULL, 0);
+    (void) crypto_sign_detached(pin->signature, NULL, hash, sizeof(hash), secret);
+}
+
+static void check(int image, int config, const struct import_report *report) {
+    struct stat st;
+    struct err e;
+    char text[65537] = "";
+    if (fstat(image, &st) || (uint64_t) st.st_size != report->size || superblock_check_file(image, &e))
+        abort();
+    ssize_t n = pread(config, text, sizeof(text) - 1, 0);
+    cJSON *object = n > 0 ? cJSON_Parse(text) : NULL;
+    if (n > 0 && !cJSON_IsObject(object))
+        abort();
+    cJSON_Delete(object);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct import_plan plan = {.mode = IMPORT_BUNDLE, .size = size, .limit = 8 << 20};
+    struct import_report report = {0};
+    struct err e = {0};
+    if (size == 0)
+        return 0;
+    if (data[0] & 1) {
+        uint8_t block[SUPERBLOCK_SIZE] = {0};
+        memcpy(block, data + 1, size - 1 < sizeof(block) ? size - 1 : sizeof(block));
+        int bad = superblock_check(block, 1 << 20, &e);
+        if ((bad != 0) != (e.text[0] != 0))
+            abort();
+        return 0;
+    }
+    int in = memfd_create("bundle", MFD_CLOEXEC), image = memfd_create("image", MFD_CLOEXEC);
+    int config = memfd_create("config", MFD_CLOEXEC);
+    if (config < 0 || write(in, data + 1, size - 1) != (ssize_t) size - 1 || lseek(in, 0, SEEK_SET))
+        abort();
+    sign(data + 1, size - 1, &plan.pin);
+    int r = bundle_read(&plan, in, image, config, &report, &e);
+    if (r == 0)
+        check(image, config, &report);
+    else if (e.code != -r || !e.text[0])
+        abort(); /* a failure has its sentence */
+    (void) close(in);
+    (void) close(image);
+    (void) close(config);
+    return 0;
+}
