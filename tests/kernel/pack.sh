@@ -8,7 +8,7 @@ case $format in
 gzip) gzip -n -f "-${level:-9}" -c "$vmlinux" ;;
 bzip2) bzip2 "-${level:-9}" -c "$vmlinux" ;;
 lzma) xz --format=lzma "-${level:-9}" -c "$vmlinux" ;;
-xz) xz --check=crc32 --x86 "--lzma2=preset=${level:-6},dict=${DICT:-32MiB}" -c "$vmlinux" ;;
+xz) xz --check=crc32 --x86 "--lzma2=preset=${level:-6},dict=32MiB" -c "$vmlinux" ;;
 lzo) lzop "-${level:-9}" -c "$vmlinux" ;;
 lz4) lz4 -q -l "-${level:-9}" - - <"$vmlinux" ;;
 zstd) zstd -q "-${level:-22}" --ultra -c - <"$vmlinux" ;;
