@@ -477,6 +477,7 @@ int disk_by_hand(const struct disk *d) {
 }
 
 int disk_by_hand_gone(void) {
-    return lab_try("dmsetup remove by-hand && losetup -j " PLACE " >/dev/null; for l in $(losetup -l -n -O "
+    /* udev may look into what has just been made. */
+    return lab_try("dmsetup remove --retry by-hand && losetup -j " PLACE " >/dev/null; for l in $(losetup -l -n -O "
                    "NAME,BACK-FILE | grep '/61' | cut -d' ' -f1); do losetup -d $l; done");
 }
