@@ -224,8 +224,8 @@ int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **
     const struct catalog *known = catalogs(e);
     if (!known)
         return -e->code;
-    if (reference_is_one(pull->reference) && !catalog_image(known, pull->reference))
-        return registry_pull(pull, p, image, e);
+    if (strpbrk(pull->reference, "/:@") && !catalog_image(known, pull->reference))
+        return registry_pull(pull, p, image, e); /* which says what is wrong with a reference that is none */
     if (pull->name || pull->kernel || pull->platform[0] || pull->username || pull->insecure)
         return err_set(e, EINVAL,
                        "%s is a catalog's name, and --name, --kernel-ref, --platform, --username and --insecure are "

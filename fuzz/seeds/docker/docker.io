@@ -1,0 +1,2 @@
+docker.io
+{"auths": {"https://index.docker.io/v1/": {"auth": "dTpwOnE="}, "r.example:5000": {"username": "v", "password": "w"}, "https://old.example/v2/": {"auth": "YTpi", "identitytoken": "tok"}, "bad": {"auth": "*"}}, "credHelpers": {"gcr.example": "gcloud", "evil": "../sh"}, "credsStore": "pass"}

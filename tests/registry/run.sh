@@ -1,0 +1,252 @@
+#!/bin/bash
+# Images out of registries, as an account gets them: Debian's docker-registry on loopback (plain, with
+# a password, with tokens, with TLS), images that umoci and buildah made and skopeo pushed, and the
+# hostile registry of hostile.py. Run by tests/world.sh, as root.
+set -u
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+here=$PWD/tests/registry
+work=$WORLD/registry
+mkdir -p "$work" && chmod 0755 "$work"
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null' EXIT
+
+# as ACCOUNT COMMAND...: its output in $out, its words in $err, its status in $status.
+as() {
+    local account=$1
+    shift
+    out=$(runuser -u "$account" -- env -i -C / HOME="/home/$account" PATH="/home/$account/bin:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8 "$@" \
+        2>"$work/err" </dev/null)
+    status=$?
+    err=$(cat "$work/err")
+}
+# pulls NAME ARG...: as al, and it must work.
+pulls() {
+    local name=$1
+    shift
+    as al banger image pull "$@"
+    if [ $status -eq 0 ]; then ok "$name"; else not_ok "$name" "$err"; fi
+}
+# refused NAME WORDS ARG...: one sentence with the words, status 1, no image left.
+refused() {
+    local name=$1 words=$2
+    shift 2
+    as al banger image pull "$@"
+    if [ $status -eq 1 ] && [ "$(grep -c '^banger: ' <<<"$err")" -eq 1 ] && grep -qF -- "$words" <<<"$err"; then
+        ok "$name"
+    else
+        not_ok "$name" "status $status: $err"
+    fi
+}
+images_left() {
+    find /home/al/.local/state/banger/images -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
+}
+
+# --- what is pulled: made by umoci and buildah --------------------------------------
+
+make_images() {
+    cd "$work" || exit 1
+    umoci init --layout oci && umoci new --image oci:app
+    umoci unpack --image oci:app one >/dev/null
+    mkdir -p one/rootfs/{bin,etc,var/x}
+    cp /bin/busybox one/rootfs/bin/busybox 2>/dev/null || cp /bin/true one/rootfs/bin/busybox
+    ln -s busybox one/rootfs/bin/sh
+    echo first >one/rootfs/etc/hello
+    echo gone >one/rootfs/var/x/gone
+    umoci repack --image oci:app one >/dev/null
+    rm one/rootfs/var/x/gone
+    echo second >one/rootfs/etc/hello
+    head -c 3000000 /dev/urandom >one/rootfs/var/blob
+    umoci repack --image oci:app one >/dev/null
+    umoci config --image oci:app --config.env GREETING=hello --config.cmd /bin/sh --config.workingdir /var --config.user 1000:1000
+    buildah --root "$work/b" --runroot "$work/br" --storage-driver vfs --isolation chroot from --name two scratch >/dev/null &&
+        buildah --root "$work/b" --runroot "$work/br" --storage-driver vfs copy two "$work/one/rootfs/etc" /etc >/dev/null &&
+        buildah --root "$work/b" --runroot "$work/br" --storage-driver vfs config --entrypoint '["/etc/hello"]' two &&
+        buildah --root "$work/b" --runroot "$work/br" --storage-driver vfs commit --format docker -q two "dir:$work/two" >/dev/null
+    cd - >/dev/null || exit 1
+}
+
+# registry NAME PORT [MORE YAML]
+registry() {
+    mkdir -p "$work/store"
+    cat >"$work/$1.yml" <<YAML
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $work/store}}
+http:
+  addr: 127.0.0.1:$2
+${3:-}
+YAML
+    docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
+    pids+=($!)
+    until_true 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$2" 2>/dev/null || not_ok "registry $1" "$(cat "$work/$1.log")"
+}
+certificate() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/ca.key" -out "$work/ca.pem" -subj "/CN=test authority" -days 2 2>/dev/null
+    openssl req -newkey rsa:2048 -nodes -keyout "$work/tls.key" -out "$work/tls.csr" -subj /CN=localhost 2>/dev/null
+    openssl x509 -req -in "$work/tls.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
+        -extfile <(echo "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1") -out "$work/tls.pem" 2>/dev/null
+}
+
+useradd --create-home --groups banger al
+plain=127.0.0.1:5001 password=127.0.0.1:5002 tokens=127.0.0.1:5003 tls=localhost:5004
+make_images >"$work/make.log" 2>&1 || { cat "$work/make.log"; not_ok "images are made"; }
+certificate
+htpasswd -Bbc "$work/htpasswd" al "pass:word" 2>/dev/null
+registry plain 5001
+registry password 5002 "auth: {htpasswd: {realm: test, path: $work/htpasswd}}"
+registry tls 5004 "  tls: {certificate: $work/tls.pem, key: $work/tls.key}"
+python3 "$here/tokens.py" 5005 "$work/ca.pem" "$work/ca.key" al pass:word >"$work/tokens.log" 2>&1 &
+pids+=($!)
+registry tokens 5003 "auth: {token: {realm: \"http://127.0.0.1:5005/token\", service: test, issuer: test, rootcertbundle: $work/ca.pem}}"
+skopeo copy -q --insecure-policy --dest-tls-verify=false "oci:$work/oci:app" "docker://$plain/team/app:1" || not_ok "an image is pushed"
+skopeo copy -q --insecure-policy --dest-tls-verify=false "dir:$work/two" "docker://$plain/team/two" || not_ok "a docker image is pushed"
+skopeo copy -q --insecure-policy --dest-tls-verify=false --format v2s2 --dest-compress-format zstd "oci:$work/oci:app" "docker://$plain/team/zstd:1" 2>/dev/null
+
+# --- plain ------------------------------------------------------------------------------
+
+pulls "umoci's image, pushed by skopeo" "$plain/team/app:1"
+contains "progress says what was pulled" "$err" "MiB"
+as al banger image show --json "$plain/team/app:1"
+equal "its kind" "$(jq -r .kind <<<"$out")" oci
+disk=$(jq -r .path <<<"$out")
+equal "e2fsck is content" "$(e2fsck -fn "$disk" >/dev/null 2>&1; echo $?)" 0
+equal "the upper layer's file" "$(debugfs -R 'cat /etc/hello' "$disk" 2>/dev/null)" second
+contains "a deleted file is not there" "$(debugfs -R 'stat /var/x/gone' "$disk" 2>&1)" "not found"
+equal "the blob is whole" "$(debugfs -R 'cat /var/blob' "$disk" 2>/dev/null | sha256sum)" "$(sha256sum <"$work/one/rootfs/var/blob")"
+equal "how it is run" "$(jq -cS . "${disk%/*}/config.json")" \
+    '{"architecture":"amd64","cmd":["/bin/sh"],"env":["GREETING=hello"],"user":"1000:1000","workdir":"/var"}'
+pulls "buildah's docker image, tag latest" "$plain/team/two"
+as al banger image show "$plain/team/two:latest"
+equal "an image is found by any form of its reference" "$status" 0
+as al banger image pull "$plain/team/app:1"
+contains "an image that is here" "$err" "here already"
+as al banger image pull --name again --json "$plain/team/app:1"
+equal "the second time nothing is downloaded" "$(jq -r 'select(.progress.text == "cached") | .progress.stage' <<<"$out")" pull
+equal "JSON lines end with the image" "$(tail -n 1 <<<"$out" | jq -r .image.name)" again
+as al banger image show --json again
+equal "the same image, the same bytes" "$(sha256sum <"$(jq -r .path <<<"$out")")" "$(sha256sum <"$disk")"
+digest=$(skopeo inspect --tls-verify=false "docker://$plain/team/app:1" | jq -r .Digest)
+pulls "by digest" --name by-digest "$plain/team/app@$digest"
+pulls "a size" --name sized --size 2G "$plain/team/app:1"
+as al banger image show --json sized
+equal "is the disk's" "$(jq .size <<<"$out")" $((2 << 30))
+
+refused "a tag that is not there" "does not have" "$plain/team/app:nosuch"
+refused "a path that is not there" "does not have" "$plain/nosuch/app:1"
+refused "another platform" "linux/s390x" --name other --platform linux/s390x "$plain/team/app:1"
+refused "a port where nobody listens" "nothing answers" 127.0.0.1:5099/team/app:1
+refused "a host that is not known" "no machine is known" registry.invalid/team/app:1
+refused "a reference that is none" "names no registry's image" "$plain/Team/App:1"
+refused "a digest that is not there" "does not have" "$plain/team/app@sha256:$(printf '%064d' 0)"
+
+# --- the cache ------------------------------------------------------------------------------
+
+cached=$(find /home/al/.cache/banger/blobs/sha256 -type f | wc -l)
+check "only whole blobs are kept" test "$(find /home/al/.cache/banger/blobs -name '*.part' | wc -l)" -eq 0
+as al banger image cache prune --dry-run --json
+equal "a dry run counts" "$(jq .blobs <<<"$out")" "$cached"
+as al banger image cache prune
+contains "what was freed" "$out" "in $cached blobs"
+check "it is gone" test "$(find /home/al/.cache/banger/blobs -type f | wc -l)" -eq 0
+
+# --- passwords ---------------------------------------------------------------------------------
+
+refused "no password" "without a login" "$password/team/app:1"
+as al sh -c "echo wrong | banger image pull --username al --password-stdin $password/team/app:1"
+contains "a wrong password" "$err" "does not accept the login"
+as al sh -c "echo pass:word | banger image pull --username al --password-stdin $password/team/app:1"
+equal "the right password" "$status" 0
+login() { # FILE's text
+    install -d -o al -g al /home/al/.docker
+    cat >/home/al/.docker/config.json
+}
+login <<<"{\"auths\":{\"$password\":{\"auth\":\"$(printf al:pass:word | base64)\"}}}"
+pulls "docker login's password" --name docker-auth "$password/team/app:1"
+install -d -o al -g al /home/al/bin
+cat >/home/al/bin/docker-credential-test <<'HELPER'
+#!/bin/sh
+read -r server
+case $1:$server in
+get:127.0.0.1:500[23]) echo "{\"ServerURL\":\"$server\",\"Username\":\"al\",\"Secret\":\"pass:word\"}" ;;
+*) echo "credentials not found in native keychain"; exit 1 ;;
+esac
+HELPER
+chmod 0755 /home/al/bin/docker-credential-test
+login <<<"{\"credHelpers\":{\"$password\":\"test\"}}"
+pulls "a credential helper" --name docker-helper "$password/team/app:1"
+login <<<'{"credsStore":"test"}'
+pulls "a credential store" --name docker-store "$password/team/app:1"
+pulls "a store that knows nothing of a registry" --name docker-none "$plain/team/two"
+login <<<"{\"credHelpers\":{\"$plain\":\"nosuch\"}}"
+pulls "a helper that is not there is a warning" --name docker-missing "$plain/team/two"
+contains "and says so" "$err" "docker-credential-nosuch"
+rm -rf /home/al/.docker
+
+# --- tokens ------------------------------------------------------------------------------------
+
+refused "no token without a login" "without a login" "$tokens/team/app:1"
+as al sh -c "echo pass:word | banger image pull --username al --password-stdin $tokens/team/app:1"
+equal "a token for a password" "$status" 0
+[ $status -eq 0 ] || echo "$err"
+login <<<'{"credsStore":"test"}'
+pulls "a token for a helper's password" --name token-store "$tokens/team/two"
+rm -rf /home/al/.docker
+check "the token was asked for" grep -q 'repository:team/app:pull' "$work/tokens.log"
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+refused "a certificate that nobody vouches for" "certificate" "$tls/team/app:1"
+pulls "and --insecure" --insecure --name tls-insecure "$tls/team/app:1"
+cat "$work/ca.pem" >>/etc/ssl/certs/ca-certificates.crt
+pulls "an authority that this machine knows" "$tls/team/app:1"
+echo "127.0.0.1 registry.test other.test" >>/etc/hosts
+refused "the certificate of another name" "certificate" other.test:5004/team/app:1
+pulls "https by name, not loopback" registry.test:5004/team/app:1
+refused "plain http by name, not loopback" "does not speak https" registry.test:5001/team/app:1
+pulls "and --insecure there" --insecure --name plain-insecure registry.test:5001/team/app:1
+
+# --- mirrors ---------------------------------------------------------------------------------------
+
+install -d -o al -g al /home/al/.config/banger
+cat >/home/al/.config/banger/config.toml <<TOML
+[[registry]]
+host = "registry.invalid"
+mirror = "127.0.0.1:5099"
+
+[[registry]]
+host = "registry.invalid"
+mirror = "registry.test:5001"
+
+[[registry]]
+host = "registry.test:5001"
+insecure = true
+TOML
+pulls "a mirror, the second one" registry.invalid/team/app:1
+refused "what no mirror has" "no machine is known" registry.invalid/team/nosuch:1
+rm /home/al/.config/banger/config.toml
+
+# --- together ----------------------------------------------------------------------------------------
+
+as al banger image cache prune
+runuser -u al -- env -C / HOME=/home/al banger image pull -q --name both-1 "$plain/team/app:1" &
+first=$!
+as al banger image pull -q --name both-2 "$plain/team/app:1"
+wait $first && [ $status -eq 0 ]
+equal "two pulls at once" "$?" 0
+before=$(images_left)
+timeout -s INT 0.3 runuser -u al -- env -C / HOME=/home/al banger image pull -q --name cut "$plain/team/app:1" 2>/dev/null
+until_true 10 test "$(images_left)" -le $((before + 1)) # it may have been quicker
+check "no process of a pull is left" until_true 10 sh -c '! pgrep -u al -x banger-fetch && ! pgrep -u al -x banger-import'
+check "no unfinished image is left" test -z "$(find /home/al/.local/state/banger/images -name '*.tmp')"
+engine=$(pgrep -u al bangerd-engine)
+check "the daemon goes on" test -n "$engine"
+as al banger daemon stop
+
+# --- a hostile registry --------------------------------------------------------------------------------
+
+FETCH=$PWD/build/banger-fetch python3 "$here/hostile.py" >"$work/hostile.log" 2>&1
+grep -v '^[0-9]* passed' "$work/hostile.log"
+passed=$((passed + $(grep -c '^ok ' "$work/hostile.log"))) failed=$((failed + $(grep -c '^not ok ' "$work/hostile.log")))
+check "the hostile registry's cases ran" test "$(grep -c '^ok ' "$work/hostile.log")" -ge 100
+summary
