@@ -224,13 +224,15 @@ static int read_file(char *text, size_t *size, struct err *e) {
 int docker_login_find(const char *host, struct docker_login *out, struct err *e) {
     size_t size = 0;
     memset(out, 0, sizeof(*out));
-    cleanup_free char *text = malloc(FILE_MAX);
+    char *text = malloc(FILE_MAX);
     int r =
         text ? read_file(text, &size, e) : err_set(e, ENOMEM, "there is not enough memory: free some and try again");
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0)
+    const int found = r == 0;
+    if (found)
         r = docker_config_find(text, size, host, out, e);
+    free(text);
+    if (r == -ENOENT && !found)
+        return 0;
     if (r == 0 && out->helper[0])
         r = ask_helper(out, e);
     return r;

@@ -89,14 +89,14 @@ static void update_json(struct progress *p, const char *stage, const char *text,
         (void) snprintf(p->stage, sizeof(p->stage), "%s", stage);
         p->started = now;
     }
+    const int64_t rate = now > p->started ? done * 1000 / (now - p->started) : 0;
     cJSON *line = cJSON_CreateObject();
     cJSON *progress = cJSON_AddObjectToObject(line, "progress");
     (void) cJSON_AddStringToObject(progress, "stage", stage);
     (void) cJSON_AddStringToObject(progress, "text", text);
     (void) cJSON_AddNumberToObject(progress, "done", (double) done);
     (void) cJSON_AddNumberToObject(progress, "total", (double) total);
-    (void) cJSON_AddNumberToObject(progress, "rate",
-                                   now > p->started ? (double) (done * 1000 / (now - p->started)) : 0);
+    (void) cJSON_AddNumberToObject(progress, "rate", (double) rate);
     print_json(p, line);
 }
 

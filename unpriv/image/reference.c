@@ -33,7 +33,9 @@ static int is_v6(const char *text) {
 static int is_name(const char *text, size_t length) {
     size_t label = 0;
     for (size_t i = 0; i <= length; i++) {
-        const char c = i < length ? text[i] : '.';
+        char c = '.';
+        if (i < length)
+            c = text[i];
         if (c == '.') {
             if (label == 0 || label > 63 || text[i - 1] == '-' || text[i - label] == '-')
                 return 0;

@@ -17,7 +17,7 @@ static int no_memory(struct err *e) {
 
 /* "user:password" in base64 (RFC 4648). */
 static char *base64(const char *text) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     const unsigned char *s = (const unsigned char *) text;
     const size_t size = strlen(text);
     char *out = malloc(size / 3 * 4 + 5), *p = out;
@@ -27,8 +27,8 @@ static char *base64(const char *text) {
             (unsigned) s[i] << 16 | (left > 1 ? (unsigned) s[i + 1] << 8 : 0) | (left > 2 ? s[i + 2] : 0);
         *p++ = digits[three >> 18];
         *p++ = digits[three >> 12 & 63];
-        *p++ = left > 1 ? digits[three >> 6 & 63] : '=';
-        *p++ = left > 2 ? digits[three & 63] : '=';
+        *p++ = digits[left > 1 ? three >> 6 & 63 : 64];
+        *p++ = digits[left > 2 ? three & 63 : 64];
     }
     if (out)
         *p = '\0';
@@ -59,8 +59,10 @@ static int answer_basic(struct endpoint *endpoint, const char *what, struct err 
             endpoint->host, what);
     if (asprintf(&pair, "%s:%s", endpoint->username, endpoint->password) < 0)
         return no_memory(e);
-    cleanup_free char *packed = base64(pair);
-    return packed ? authorize(endpoint, "Basic", packed, e) : no_memory(e);
+    char *packed = base64(pair);
+    int r = packed ? authorize(endpoint, "Basic", packed, e) : no_memory(e);
+    free(packed);
+    return r;
 }
 
 /* --- tokens -------------------------------------------------------------------------- */

@@ -49,16 +49,17 @@ void cache_digest(const void *data, size_t size, char out[DIGEST_TEXT_MAX]) {
 
 EVP_MD_CTX *cache_hash(int fd, int64_t size) {
     EVP_MD_CTX *sha = begin();
-    cleanup_free char *chunk = malloc(CHUNK);
+    char *chunk = malloc(CHUNK);
     for (int64_t at = 0; sha && at < size;) {
         const size_t want = size - at < (int64_t) CHUNK ? (size_t) (size - at) : CHUNK;
         ssize_t n = chunk ? pread(fd, chunk, want, at) : 0;
         if (n <= 0 || !EVP_DigestUpdate(sha, chunk, (size_t) n)) {
             EVP_MD_CTX_free(sha);
-            return NULL;
+            sha = NULL;
         }
         at += n;
     }
+    free(chunk);
     return sha;
 }
 

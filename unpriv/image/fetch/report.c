@@ -28,9 +28,10 @@ void fetch_progress(const struct fetch *f) {
     if (messages < 0 || now - told_ms < PROGRESS_MS)
         return;
     told_ms = now;
+    const long long bytes = f->bytes + f->cached;
     char text[192];
     (void) snprintf(text, sizeof(text), "{\"progress\":{\"bytes\":%lld,\"total\":%lld,\"ready\":%zu,\"layers\":%zu}}",
-                    (long long) (f->bytes + f->cached), (long long) f->total, f->ready, f->layers);
+                    bytes, (long long) f->total, f->ready, f->layers);
     line(text);
 }
 

@@ -60,7 +60,7 @@ static int place(struct transfer *t, int *own, int *foreign, struct err *e) {
     int r = here && there && curl_url_set(here, CURLUPART_URL, t->url, 0) == CURLUE_OK &&
                     curl_url_set(there, CURLUPART_URL, own_url, 0) == CURLUE_OK &&
                     curl_url_get(here, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                    curl_url_get(here, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                    curl_url_get(here, CURLUPART_HOST, &host, 0) == CURLUE_OK && scheme && host &&
                     (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0) &&
                     curl_url_get(here, CURLUPART_USER, &user, 0) == CURLUE_NO_USER
                 ? 0
@@ -69,7 +69,7 @@ static int place(struct transfer *t, int *own, int *foreign, struct err *e) {
         *foreign = !part_equals(here, there, CURLUPART_HOST);
         *own = !*foreign && part_equals(here, there, CURLUPART_SCHEME) && part_equals(here, there, CURLUPART_PORT);
         const int plain_ok = allows_plain(t->endpoint) && (!*foreign || reference_is_loopback(host));
-        if (strcmp(scheme, "http") == 0 && !plain_ok)
+        if (strcmp(scheme, "https") != 0 && !plain_ok)
             r = err_set(e, EPERM, "%s points to plain http (%.200s): that is not followed", t->what, t->url);
     }
     curl_free(scheme);
