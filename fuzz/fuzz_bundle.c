@@ -1,5 +1,6 @@
 /* Fuzzed: a bundle, pinned and signed as it is; what passes is a file system of the size that is said, and what
- * the manifest says of its running an object. First byte: 0, the bundle's bytes; 1, those of a superblock. */
+ * the manifest says of its running an object. First byte: odd, a superblock's bytes follow; else the
+ * bundle's, and further bits spoil what is known of it. */
 #include "../unpriv/image/import/bundle.h"
 #include "../unpriv/image/superblock.h"
 
@@ -54,8 +55,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (config < 0 || write(in, data + 1, size - 1) != (ssize_t) size - 1 || lseek(in, 0, SEEK_SET))
         abort();
     sign(data + 1, size - 1, &plan.pin);
+    plan.size >>= data[0] >> 1 & 1;
+    plan.pin.sha256[0] ^= data[0] & 4;
+    plan.pin.signature[0] ^= data[0] & 8;
     int r = bundle_read(&plan, in, image, config, &report, &e);
-    if (r == 0)
+    if (r == 0 && data[0] & 12)
+        abort(); /* it was not the one that is pinned */
+    else if (r == 0)
         check(image, config, &report);
     else if (e.code != -r || !e.text[0])
         abort(); /* a failure has its sentence */
