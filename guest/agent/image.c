@@ -83,10 +83,12 @@ int agent_is_systemd(const char *init) {
 }
 
 const char *const *agent_poweroff_command(const char *init) {
+    enum { OPENRC = 1, RUNIT = 4 }; /* that many of them are the one's and the other's own */
     static const char *const commands[][4] = {
         {"/sbin/openrc-shutdown", "-p", "now", NULL},
         {"/sbin/runit-init", "0", NULL},
         {"/usr/bin/runit-init", "0", NULL},
+        {"/lib/runit/runit-init", "0", NULL},
         {"/sbin/poweroff", NULL},
         {"/usr/sbin/poweroff", NULL},
         {"/bin/poweroff", NULL},
@@ -94,7 +96,7 @@ const char *const *agent_poweroff_command(const char *init) {
         {"/bin/busybox", "poweroff", NULL},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        int fits = i >= 3 || strncmp(init, i == 0 ? "openrc" : "runit", i == 0 ? 6 : 5) == 0;
+        int fits = i >= RUNIT || (i >= OPENRC ? strncmp(init, "runit", 5) == 0 : strcmp(init, "openrc-init") == 0);
         if (fits && is_program(commands[i][0]))
             return commands[i];
     }

@@ -5,7 +5,9 @@
 # It runs mmdebstrap as the calling account, in a user namespace of its own. Packages
 # come from the host's own apt sources where they have the suite, else from
 # where mmdebstrap takes it by default; BANGER_DEBIAN_MIRROR (a URL) overrides both.
-# BANGER_DEBIAN_EXTRA names further packages. SOURCE_DATE_EPOCH is respected.
+# BANGER_DEBIAN_EXTRA names further packages. BANGER_DEBIAN_OPTIONS is a list, with commas,
+# of docker, jq, mise, opencode, claude and pi; the last four come by npm (extras.sh says
+# with which commands). SOURCE_DATE_EPOCH is respected.
 set -eu
 
 die() {
@@ -66,6 +68,23 @@ check_host() {
     done
 }
 
+# The options' packages, each with a comma before it; in `extras` what extras.sh is to install.
+extras=
+options() {
+    more=
+    for option in $(echo "${BANGER_DEBIAN_OPTIONS:-}" | tr ',' ' '); do
+        case $option in
+        docker) more=$more,docker.io,iptables ;;
+        jq) more=$more,jq ;;
+        mise | opencode | claude | pi)
+            extras="$extras $option"
+            more=$more,nodejs,npm
+            ;;
+        *) die "\"$option\" in BANGER_DEBIAN_OPTIONS is none of docker, jq, mise, opencode, claude and pi" ;;
+        esac
+    done
+}
+
 main() {
     [ $# -eq 1 ] || die 'usage: debian.sh SUITE > image.tar'
     suite=$1
@@ -79,6 +98,8 @@ main() {
     check_host
 
     include=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/packages" | tr -s ' \n' ',,')${BANGER_DEBIAN_EXTRA:-}
+    options
+    include=${include%,}$more
     # sync-in keeps the owners and modes that the recipe's files happen to have here.
     laid=$(cd "$here/tree" && find . | sort | tr '\n' ' ')
     # shellcheck disable=SC2016 # "$1" is the hook's
@@ -89,6 +110,7 @@ main() {
         --aptopt='Acquire::Languages "none"' --aptopt='Apt::Install-Recommends "false"' \
         --customize-hook="sync-in '$here/tree' /" \
         --customize-hook="cd \"\$1\" && chown -h 0:0 $laid && chmod u=rwX,go=rX $laid" \
+        ${extras:+"--customize-hook=copy-in '$here/extras.sh' /tmp" "--customize-hook=chroot \"\$1\" sh /tmp/extras.sh$extras && rm \"\$1/tmp/extras.sh\""} \
         --customize-hook='chroot "$1" sh /usr/lib/banger/finish && rm -r "$1/usr/lib/banger"' \
         "$suite" -
     if [ -n "${BANGER_DEBIAN_MIRROR:-}" ]; then
