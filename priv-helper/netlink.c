@@ -87,7 +87,7 @@ int netlink_talk(enum netlink_socket to, netlink_each *each, void *arg) {
     const struct nlmsghdr *first = (const struct nlmsghdr *) (const void *) out;
     struct netlink_exchange x = {.final = last->nlmsg_seq, .each = each, .arg = arg, .interrupted = 1};
     last->nlmsg_flags |= NLM_F_ACK;
-    if (first->nlmsg_type == NFNL_MSG_BATCH_BEGIN)
+    if (to == NETLINK_RULES && first->nlmsg_type == NFNL_MSG_BATCH_BEGIN) /* it is RTM_NEWLINK's number */
         (void) netlink_add(NFNL_MSG_BATCH_END, 0, 0, &rules, sizeof(rules));
     x.first = first->nlmsg_seq;
     x.last = last->nlmsg_seq;

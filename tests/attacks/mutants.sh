@@ -75,8 +75,9 @@ done
 wait
 killed=$(cat "$work"/*.result | grep -c '^killed')
 survived=$(cat "$work"/*.result | grep -c '^SURVIVED')
-without=$(comm -23 <("$work/attacks" --list | sed 's/^line [0-9]*: \([0-9.]*\) .*/\1/' | sort) \
-    <(sed -n 's/^# tests: //p' "$here"/mutants/*.sed | tr ' ' '\n' | sort -u) | sort -V | tr '\n' ' ')
-echo "attacks that no mutant is for: ${without:-none}"
+without=$(comm -23 <($here/run.sh --list | sed 's/^line [0-9]*: \([0-9.]*\) .*/\1/' | sort) \
+    <({ sed -n 's/^# tests: //p' "$here"/mutants/*.sed | tr ' ' '\n'; sed -n 's/^\([0-9.]*\) .*/\1/p' "$here/without-mutant"; } | sort -u) |
+    sort -V | tr '\n' ' ')
+echo "attacks that no mutant is for, beside those of without-mutant: ${without:-none}"
 echo "$killed killed, $survived survived"
-[ "$survived" -eq 0 ]
+[ "$survived" -eq 0 ] && [ -z "$without" ]

@@ -301,8 +301,8 @@ static void no_memory(void) {
 static unsigned long long answer_at(const struct stop *stop) {
     if (stop->entry || (long long) stop->regs.rax <= 0)
         return 0;
-    if (stop->regs.orig_rax == SYS_recvfrom)
-        return stop->regs.rsi;
+    if (stop->regs.orig_rax == SYS_recvfrom) /* the record's acknowledgement asks for no sender */
+        return stop->regs.r8 ? stop->regs.rsi : 0;
     struct msghdr msg;
     struct iovec iov;
     if (stop->regs.orig_rax != SYS_recvmsg || (int) stop->regs.rdi == WIRE_FD_FIRST + WIRE_NET ||
@@ -367,6 +367,8 @@ static void forged(int kind, int error) {
         if (answer == 0)
             expect(fd >= 0 && port_of_bridge(), "answer %d forged (%d, %d): done, and it is not", nth, kind, error);
         expect(answer != 0 || kind != ERROR || error != EPERM || f.seen <= nth, "answer %d: EPERM is overlooked", nth);
+        expect(answer == GONE || (kind != SHORT && kind != LONG && kind != TRUNCATED_ROW) || f.seen <= nth,
+               "answer %d: cut or too long (%d), and taken (%d)", nth, kind, answer);
         if (fd >= 0)
             close(fd);
         nothing_left(&f.r, nth, "a forged answer");
