@@ -120,7 +120,7 @@ static const char *const readable[] = {
     "/etc/nsswitch.conf",
     "/etc/gai.conf",
     "/etc/host.conf",
-    "/etc/localtime",
+
     "/usr/lib/ssl",
 };
 
