@@ -75,7 +75,7 @@ int oci_digest(const char *text, uint8_t out[OCI_DIGEST_BYTES], struct err *e) {
     for (size_t i = 0; good && i < OCI_DIGEST_BYTES; i++) {
         int high = digit(text[sizeof(scheme) - 1 + 2 * i]), low = digit(text[sizeof(scheme) + 2 * i]);
         good = high >= 0 && low >= 0;
-        out[i] = good ? (uint8_t) (high << 4 | low) : 0;
+        out[i] = (uint8_t) (good ? high << 4 | low : 0);
     }
     return good
                ? 0

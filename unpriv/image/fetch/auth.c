@@ -48,8 +48,13 @@ static int authorize(struct endpoint *endpoint, const char *scheme, const char *
     return 0;
 }
 
+/* "USER:PASSWORD", freed by the caller; NULL without memory. */
+static char *pair_of(const struct endpoint *endpoint) {
+    char *out = NULL;
+    return asprintf(&out, "%s:%s", endpoint->username, endpoint->password) < 0 ? NULL : out;
+}
+
 static int answer_basic(struct endpoint *endpoint, const char *what, struct err *e) {
-    cleanup_free char *pair = NULL;
     if (endpoint->authorization || !has_login(endpoint))
         return err_set(
             e, EACCES,
@@ -57,9 +62,8 @@ static int answer_basic(struct endpoint *endpoint, const char *what, struct err 
                 ? "%s does not accept the login for %s: check the user name and the password"
                 : "%s shows %s to nobody without a login: use --username and --password-stdin, or `docker login`",
             endpoint->host, what);
-    if (asprintf(&pair, "%s:%s", endpoint->username, endpoint->password) < 0)
-        return no_memory(e);
-    char *packed = base64(pair);
+    cleanup_free char *pair = pair_of(endpoint);
+    char *packed = pair ? base64(pair) : NULL;
     int r = packed ? authorize(endpoint, "Basic", packed, e) : no_memory(e);
     free(packed);
     return r;
@@ -119,12 +123,11 @@ static int take_token(struct endpoint *endpoint, const struct document *d, struc
 static int answer_bearer(struct fetch *f, struct endpoint *endpoint, const struct challenge *c, const char *what,
                          struct err *e) {
     cleanup_free char *form = NULL;
-    cleanup_free char *pair = NULL;
+    cleanup_free char *pair = has_login(endpoint) ? pair_of(endpoint) : NULL;
     struct document d = {.limit = TOKEN_BYTES_MAX, .noun = "the token"};
     struct transfer *t = calloc(1, sizeof(*t));
     const int by_form = endpoint->token[0] != 0;
-    if (!t || make_form(f, endpoint, c, &form) ||
-        (has_login(endpoint) && asprintf(&pair, "%s:%s", endpoint->username, endpoint->password) < 0) ||
+    if (!t || make_form(f, endpoint, c, &form) || (has_login(endpoint) && !pair) ||
         asprintf(&t->url, "%s%s%s", c->realm,
                  by_form                 ? ""
                  : strchr(c->realm, '?') ? "&"

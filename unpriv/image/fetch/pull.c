@@ -142,7 +142,7 @@ int fetch_file(struct fetch *f, struct err *e) {
     (void) snprintf(file.digest, sizeof(file.digest), "%s", f->request.digest);
     fetch_progress(f);
     int r = start_work(&w, f, 1, e);
-    if (r == 0) {
+    if (r == 0 && w.feed.parts) {
         w.feed.parts[0] = blob_of(&w, &file, 0, 0);
         r = run(&w, e);
     }

@@ -65,7 +65,7 @@ static int place(struct transfer *t, int *own, int *foreign, struct err *e) {
                     curl_url_get(here, CURLUPART_USER, &user, 0) == CURLUE_NO_USER
                 ? 0
                 : err_set(e, EBADMSG, "%s points to \"%.200s\", which is no http address", t->what, t->url);
-    if (r == 0) {
+    if (r == 0 && scheme && host) {
         *foreign = !part_equals(here, there, CURLUPART_HOST);
         *own = !*foreign && part_equals(here, there, CURLUPART_SCHEME) && part_equals(here, there, CURLUPART_PORT);
         const int plain_ok = allows_plain(t->endpoint) && (!*foreign || reference_is_loopback(host));
