@@ -140,10 +140,11 @@ static int put_manifest(struct making *m, int64_t size, struct err *e) {
         (void) cJSON_AddItemToObject(manifest, "config", config);
     cleanup_free char *text = cJSON_PrintUnformatted(manifest);
     cJSON_Delete(manifest);
-    if (r == 0 && !text)
-        r = err_set(e, ENOMEM, "there is not enough memory to pack a bundle: free some and try again");
-    if (r == 0)
-        r = put_header(m, "manifest.json", (int64_t) strlen(text), e);
+    if (r)
+        return r;
+    if (!text)
+        return err_set(e, ENOMEM, "there is not enough memory to pack a bundle: free some and try again");
+    r = put_header(m, "manifest.json", (int64_t) strlen(text), e);
     return r ? r : put_data(m, text, strlen(text), e);
 }
 
@@ -235,6 +236,19 @@ static void tell(struct making *m, const char *out, int json) {
     cJSON_Delete(said);
 }
 
+static int run(struct making *m, const char *name, const char *out, struct err *e) {
+    cJSON *image = NULL;
+    int r = client_simple("image.show", client_named(name), &image, e);
+    m->image = image;
+    m->from = r ? -1 : local_open(image, e);
+    if (r == 0)
+        r = m->from < 0 ? m->from : make(m, out, e);
+    if (m->from >= 0)
+        (void) close(m->from);
+    cJSON_Delete(image);
+    return r;
+}
+
 int command_image_bundle(const struct invocation *in) {
     struct err e = {0};
     struct progress progress;
@@ -244,23 +258,16 @@ int command_image_bundle(const struct invocation *in) {
         output_error(&e);
         return EXIT_USAGE;
     }
-    cleanup_free struct making *m = calloc(1, sizeof(*m));
+    struct making *m = calloc(1, sizeof(*m));
     if (!m)
         return EXIT_OWN;
     progress_open(&progress, stderr, options_given(in, OPT_QUIET));
     (void) signals_open();
-    cJSON *image = NULL;
-    int r = client_simple("image.show", client_named(name), &image, &e);
-    m->image = image;
     m->progress = &progress;
-    m->from = r ? -1 : local_open(image, &e);
-    if (r == 0)
-        r = m->from < 0 ? m->from : make(m, out, &e);
+    int r = run(m, name, out, &e);
     progress_finish(&progress, r < 0);
     if (r == 0)
         tell(m, out, options_given(in, OPT_JSON));
-    if (m->from >= 0)
-        (void) close(m->from);
-    cJSON_Delete(image);
+    free(m);
     return r < 0 ? session_failed(r, &e) : 0;
 }
