@@ -57,6 +57,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/netns/cgroup.sh \
         tests/faults/run.sh \
         tests/images/local.sh \
+        tests/images/load.sh \
         tests/registry/run.sh \
         tests/e2e/run.sh; do
         tier "${suite#tests/}" tests/world.sh "$suite"
