@@ -73,5 +73,7 @@ mkdir -p "$like_void/etc/sv/sshd"
 printf '#!/bin/sh\necho yes >/run/service-runs\nexec sleep 1000000\n' >"$like_void/etc/sv/sshd/run"
 chmod 0755 "$like_void/etc/sv/sshd/run"
 check "void: finish" guest/images/void/finish "$like_void"
-check "void: it is kept" keep_root like-void "$like_void"
+guest/images/guest/oci.sh "$like_void" >"$WORLD/void.tar"
+chmod 0644 "$WORLD/void.tar"
+check "void: as an OCI archive, which image load takes" alice image load --quiet --name like-void "$WORLD/void.tar"
 guest_of like-void /sbin/runit

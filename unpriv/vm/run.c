@@ -52,7 +52,7 @@ static int run(struct rpc *rpc, const char *event, struct vm_live *live, const s
 
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e) {
-    struct mux_exit exit;
+    struct mux_exit exit = {0};
     int rc = run(rpc, "exec", live, r, command, &exit, e);
     if (rc == 0)
         *result = exit_json(&exit);
@@ -61,7 +61,7 @@ int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, co
 
 int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e) {
     struct vm_command command;
-    struct mux_exit exit;
+    struct mux_exit exit = {0};
     const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(rpc->args, "prepare");
     if (!cJSON_IsObject(wanted))
         return 0;

@@ -391,9 +391,9 @@ static int copy_top(struct copier *c, const char *name, const char *to) {
     ext2_ino_t number = 0;
     if (!c->fs)
         return damaged(c, "it is no ext4 file system", 0);
-    if (c->whole && ext2fs_has_feature_journal_needs_recovery(c->fs->super))
+    if (!name && ext2fs_has_feature_journal_needs_recovery(c->fs->super))
         return damaged(c, "it was not unmounted", 0);
-    if (c->whole)
+    if (!name)
         return copy_into(c, EXT2_ROOT_INO, to);
     errcode_t code = ext2fs_lookup(c->fs, EXT2_ROOT_INO, name, (int) strlen(name), NULL, &number);
     if (code == EXT2_ET_FILE_NOT_FOUND)
