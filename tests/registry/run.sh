@@ -140,6 +140,12 @@ refused "a host that is not known" "no machine is known" registry.invalid/team/a
 refused "a reference that is none" "names no registry's image" "$plain/Team/App:1"
 refused "a digest that is not there" "does not have" "$plain/team/app@sha256:$(printf '%064d' 0)"
 
+# The world has no kernel to give it; the image comes first.
+as al banger image delete "$plain/team/two"
+as al banger vm create --no-start --image "$plain/team/two"
+as al banger image show "$plain/team/two"
+equal "vm create pulls the image that is missing" "$status" 0
+
 # --- the cache ------------------------------------------------------------------------------
 
 cached=$(find /home/al/.cache/banger/blobs/sha256 -type f | wc -l)
