@@ -377,7 +377,7 @@ Test(policy, as_many_lines_as_there_is_room_for) {
 
 Test(policy, snapshots) {
     const struct wire_request snap = {.op = WIRE_SNAP_UP};
-    const uint64_t size = 1 << 20, need = wire_snap_overlay(size);
+    const int64_t size = 1 << 20, need = (int64_t) wire_snap_overlay((uint64_t) size);
     const struct policy_fd good[SNAP_FDS] = {{.st.st_mode = S_IFREG,
                                               .st.st_uid = 1000,
                                               .flags = O_RDONLY,
