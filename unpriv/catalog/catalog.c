@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define FORMAT    1
+#define STEP      32 /* entries are given room for at a time */
 #define SIZE_MOST ((int64_t) 16 << 40)
 #define LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS    "0123456789"
@@ -174,13 +175,19 @@ static int check_fields(const struct reading *r, struct err *e) {
 
 /* Room for one entry more. */
 static void *grow(void **list, size_t *count, size_t size, struct err *e) {
-    void *more = *count < CATALOG_ENTRIES_MAX ? realloc(*list, (*count + 1) * size) : NULL;
-    if (!more) {
+    if (*count == CATALOG_ENTRIES_MAX) {
         (void) err_set(e, E2BIG, "the catalogs have more than %d entries together: take some out", CATALOG_ENTRIES_MAX);
         return NULL;
     }
-    *list = more;
-    return (char *) more + (*count)++ * size;
+    if (*count % STEP == 0) {
+        void *more = realloc(*list, (*count + STEP) * size);
+        if (!more) {
+            (void) err_set(e, ENOMEM, "there is not enough memory for the catalogs: free some and try again");
+            return NULL;
+        }
+        *list = more;
+    }
+    return (char *) *list + (*count)++ * size;
 }
 
 /* Where the entry goes: the place of one of an earlier text, or a new one. */

@@ -212,7 +212,7 @@ int pull_image(const char *name, int64_t size, struct progress *p, struct err *e
         return -e->code;
     (void) signals_open();
     if (p)
-        progress_line(p, "image %s: %s", image->name, image->text);
+        progress_line(p, "image %s: %s", image->name, image->text[0] ? image->text : image->kind);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i].name, image->kind) == 0)
             return kinds[i].pull(image, size, p, e);
