@@ -228,7 +228,7 @@ int load_image(const struct import_plan *plan, int in, int out, int config, stru
         return err_set(e, EINVAL, "The importer's plan is not one of this version; install banger again");
     l.files = files_open(in, e);
     int r = l.files ? read_documents(&l, e) : -e->code;
-    if (r == 0) {
+    if (r == 0 && l.config.canonical) {
         r = io_write(config, l.config.canonical, strlen(l.config.canonical));
         r = r ? err_sys(e, -r, "The image's configuration cannot be written")
               : disk_layers(plan, &l.blobs, out, report, e);
