@@ -23,6 +23,8 @@ static void check_reference(const char *text) {
         strpbrk(whole, " \t\r\n\"\\"))
         abort();
     (void) reference_is_loopback(ref.host);
+    if (!reference_is_host(reference_server(ref.host)) || (strpbrk(text, "/:@") && !reference_is_one(text)))
+        abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
