@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SENT_MAX    40
 #define CONTROL_MAX 4096
+#define DESCRIPTORS 256
 
 static int open_descriptors(void) {
     int count = 0;
@@ -67,12 +68,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct iovec iov = {.iov_base = (void *) (uintptr_t) (data + at), .iov_len = at < size ? size - at : 0};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = used ? control : NULL, .msg_controllen = used};
-    const int before = open_descriptors(), first = pair[1] + 1;
+    const int before = open_descriptors();
+    char was_open[DESCRIPTORS];
+    for (int fd = 0; fd < DESCRIPTORS; fd++)
+        was_open[fd] = fcntl(fd, F_GETFD) >= 0;
     if (sendmsg(pair[0], &message, MSG_NOSIGNAL) >= 0) {
         ssize_t n = helper ? worker_receive(pair[1], got, sizeof(got), fds, &count)
                            : fdpass_recv(pair[1], got, sizeof(got), fds, wanted, &count);
-        if (n < 0 && helper) /* it ends then, and so do they */
-            (void) close_range(first, ~0u, 0);
+        for (int fd = 0; n < 0 && helper && fd < DESCRIPTORS; fd++) { /* it ends then, and so do they */
+            if (!was_open[fd])
+                (void) close(fd);
+        }
         if (n >= 0 && (count > wanted || count != total || (size_t) n != iov.iov_len || (data[0] & 0x80)))
             abort();
         if (n >= 0 && iov.iov_len > 0 && memcmp(got, iov.iov_base, iov.iov_len) != 0)

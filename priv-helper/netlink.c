@@ -133,7 +133,8 @@ static int read_end(const struct nlmsghdr *h, struct netlink_exchange *x) {
 int netlink_parse(const void *bytes, size_t size, struct netlink_exchange *x) {
     int left = (int) size;
     for (const struct nlmsghdr *h = bytes; left > 0; h = mnl_nlmsg_next(h, &left)) {
-        if (!mnl_nlmsg_ok(h, left))
+        /* mnl_nlmsg_ok() takes a length of 2^31 or more for a negative one. */
+        if (left < (int) sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > (uint32_t) left)
             return -EBADMSG;
         if (h->nlmsg_seq - x->first <= x->last - x->first) {
             int ends = h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE;
