@@ -165,7 +165,8 @@ def many(count):
 
 r = run(ROOTFS, lambda: many(1000100))
 check("1,000,100 files", not r.ok and "more than 1000000 files" in r.error, r.last)
-r = run(ROOTFS, lambda: many(200000), out=tempfile.mktemp(dir="/var/tmp"))
+where = tempfile.mkdtemp(prefix="banger-hostile-", dir="/var/tmp")
+r = run(ROOTFS, lambda: many(200000), out=os.path.join(where, "many.ext4"))
 check("200,000 files in 64 MiB", r.ok and r.rss <= RSS_MOST, "%d KiB, %s" % (r.rss, r.last))
 
 # --- the stream between fetch and import -----------------------------------------------------
@@ -184,7 +185,6 @@ refused("archive of zeros", "empty", ROOTFS, b"\0" * 10240)
 refused("archive without an end mark", "no end mark", ROOTFS, entry("x"))
 
 # --- saved images ----------------------------------------------------------------------------
-where = tempfile.mkdtemp(prefix="banger-hostile-", dir="/var/tmp")
 
 
 def describe(data, **more):
