@@ -178,7 +178,7 @@ static void wait_request(const struct helper_worker *worker, int sock, int recor
         int ready = poll(wait, 3, worker->idle ? worker->idle(0) : -1);
         if (ready < 0 && errno != EINTR)
             _exit(1);
-        if (ready == 0)
+        if (ready == 0 && worker->idle)
             (void) worker->idle(1);
         if (wait[2].revents)
             serve_itself(worker, record);

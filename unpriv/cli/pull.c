@@ -180,7 +180,9 @@ static int pull_bundle(const struct catalog_image *image, int64_t size, struct p
         return err_set(e, EINVAL, "a bundle's image has the size it has: leave --size out");
     const struct minisign_keys *keys = catalogs_keys(e);
     const struct minisign_key *key = keys ? minisign_signer(keys, &image->signature, image->url, e) : NULL;
-    int fd = key ? open_bundle(image, e) : -e->code;
+    if (!key)
+        return -e->code;
+    int fd = open_bundle(image, e);
     if (fd < 0)
         return fd;
     cJSON *args = entry_arguments(image);

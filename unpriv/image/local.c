@@ -32,7 +32,7 @@ static int take_file(const struct rpc *rpc, struct stat *st, struct err *e) {
 /* The file stays the user's, and where it is: a client that makes a VM of it hands over descriptors of it. */
 int image_op_register(struct rpc *rpc, cJSON **result, struct err *e) {
     struct image_record r = {.kind = IMAGE_REGISTERED, .created = time(NULL)};
-    struct stat st;
+    struct stat st = {0};
     int64_t size = 0;
     if (image_arguments(rpc, &r, &size, e) || name_copy_text(rpc->args, "source", r.source, sizeof(r.source), e) ||
         take_file(rpc, &st, e))
@@ -66,7 +66,7 @@ static int copy_into(struct rpc *rpc, int folder, struct err *e) {
 
 int image_op_promote(struct rpc *rpc, cJSON **result, struct err *e) {
     struct image_record r;
-    struct stat st;
+    struct stat st = {0};
     const char *name = json_string(rpc->args, "name", e);
     int failed = name ? store_image_get(name, &r, e) : -EINVAL;
     if (failed || (failed = take_file(rpc, &st, e)))

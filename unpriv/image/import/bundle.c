@@ -27,17 +27,17 @@
 #define CHUNK         (1 << 18)
 
 struct reader {
+    crypto_generichash_state blake2b;
     const struct import_plan *plan;
     struct import_report *report;
+    struct archive *archive;
+    uint64_t size;  /* of rootfs.ext4, 0 so far none */
+    char *manifest; /* NUL-terminated, NULL so far none */
+    size_t manifest_size;
     int fd, out;
     int ended;
-    struct archive *archive;
     SHA256_CTX sha256;
-    crypto_generichash_state blake2b;
     struct err fault; /* of on_read */
-    uint64_t size;    /* of rootfs.ext4, 0 so far none */
-    char *manifest;   /* NUL-terminated, NULL so far none */
-    size_t manifest_size;
     uint8_t chunk[CHUNK];
 };
 
