@@ -17,11 +17,6 @@
 static struct catalog c;
 static struct err error;
 
-static void done(void) {
-    catalog_free(&c);
-}
-TestSuite(catalog, .fini = done);
-
 static int add(const char *text) {
     memset(&error, 0, sizeof(error));
     return catalog_add(&c, text, strlen(text), "f", &error);
@@ -34,7 +29,7 @@ static int add(const char *text) {
         cr_expect_lt(add(input), 0);                                                                                   \
         cr_expect(strstr(error.text, words), "%s", error.text);                                                        \
         cr_expect_eq(strncmp(error.text, "f:", 2), 0, "%s", error.text);                                               \
-        catalog_free(&c);                                                                                              \
+        c.image_count = c.kernel_count = 0;                                                                            \
     } while (0)
 
 Test(catalog, the_embedded_one_is_whole) {

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define FORMAT    1
-#define STEP      32 /* entries are given room for at a time */
 #define SIZE_MOST ((int64_t) 16 << 40)
 #define LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS    "0123456789"
@@ -173,39 +172,23 @@ static int check_fields(const struct reading *r, struct err *e) {
     return 0;
 }
 
-/* Room for one entry more. */
-static void *grow(void **list, size_t *count, size_t size, struct err *e) {
-    if (*count == CATALOG_ENTRIES_MAX) {
-        (void) err_set(e, E2BIG, "the catalogs have more than %d entries together: take some out", CATALOG_ENTRIES_MAX);
-        return NULL;
-    }
-    if (*count % STEP == 0) {
-        void *more = realloc(*list, (*count + STEP) * size);
-        if (!more) {
-            (void) err_set(e, ENOMEM, "there is not enough memory for the catalogs: free some and try again");
-            return NULL;
-        }
-        *list = more;
-    }
-    return (char *) *list + (*count)++ * size;
-}
-
-/* Where the entry goes: the place of one of an earlier text, or a new one. */
-static void *place(struct reading *r, struct err *e) {
+/* Takes the place of an entry of an earlier text, or a new one. */
+static int place(struct reading *r, struct err *e) {
     struct catalog *c = r->catalog;
     int image = r->shape->fields == image_fields;
-    void **list = image ? (void **) (void *) &c->images : (void **) (void *) &c->kernels;
+    char *list = image ? (char *) c->images : (char *) c->kernels;
     size_t *count = image ? &c->image_count : &c->kernel_count, first = image ? r->first_image : r->first_kernel;
-    for (size_t i = 0; i < *count; i++) {
-        char *old = (char *) *list + i * r->shape->size;
-        if (strcmp(old, (const char *) &r->entry) != 0) /* the name comes first in both */
-            continue;
-        if (i < first)
-            return old;
-        (void) err_set(e, EEXIST, "the %s %s is there already: keep one of them", r->shape->table, old);
-        return NULL;
-    }
-    return grow(list, count, r->shape->size, e);
+    size_t at = 0;
+    while (at < *count && strcmp(list + at * r->shape->size, (const char *) &r->entry) != 0) /* the name comes first */
+        at++;
+    if (at == CATALOG_ENTRIES_MAX)
+        return err_set(e, E2BIG, "the catalogs have more than %d entries together: take some out", CATALOG_ENTRIES_MAX);
+    if (at < *count && at >= first)
+        return err_set(e, EEXIST, "the %s %s is there already: keep one of them", r->shape->table,
+                       (const char *) &r->entry);
+    memcpy(list + at * r->shape->size, &r->entry, r->shape->size);
+    *count += at == *count;
+    return 0;
 }
 _Static_assert(offsetof(struct catalog_image, name) == 0 && offsetof(struct catalog_kernel, name) == 0, "see place()");
 
@@ -214,11 +197,7 @@ static int end_entry(struct reading *r, struct err *e) {
     if (!r->shape)
         return 0;
     int failed = check_fields(r, e);
-    void *to = failed ? NULL : place(r, e);
-    if (!to)
-        return failed ? failed : -e->code;
-    memcpy(to, &r->entry, r->shape->size);
-    return 0;
+    return failed ? failed : place(r, e);
 }
 
 static int begin_entry(struct reading *r, const struct toml_entry *header, struct err *e) {
@@ -272,12 +251,6 @@ int catalog_add(struct catalog *c, const char *text, size_t size, const char *fi
     if (!r.format)
         return err_set(e, EINVAL, "%s:1: format = %d must come first", file, FORMAT);
     return end_entry(&r, e) ? err_prefix(e, "%s:%u", file, r.line) : 0;
-}
-
-void catalog_free(struct catalog *c) {
-    free(c->images);
-    free(c->kernels);
-    memset(c, 0, sizeof(*c));
 }
 
 const struct catalog_image *catalog_image(const struct catalog *c, const char *name) {

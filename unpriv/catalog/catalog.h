@@ -34,8 +34,8 @@ struct catalog_kernel {
 };
 
 struct catalog {
-    struct catalog_image *images;
-    struct catalog_kernel *kernels;
+    struct catalog_image images[CATALOG_ENTRIES_MAX];
+    struct catalog_kernel kernels[CATALOG_ENTRIES_MAX];
     size_t image_count, kernel_count;
 };
 
@@ -46,7 +46,6 @@ extern const char catalog_embedded[];
  * one's place. 0, or a negative errno with a sentence that begins "<file>:<line>: ", and
  * some of the entries are there. */
 int catalog_add(struct catalog *c, const char *text, size_t size, const char *file, struct err *e);
-void catalog_free(struct catalog *c);
 
 /* The entry of that name, or NULL. */
 const struct catalog_image *catalog_image(const struct catalog *c, const char *name);

@@ -85,7 +85,7 @@ const struct catalog *catalogs(struct err *e) {
         return &all;
     if (catalog_add(&all, catalog_embedded, strlen(catalog_embedded), EMBEDDED, e) || add_file(&all, SYSTEM, e) ||
         add_file(&all, paths->config, e)) {
-        catalog_free(&all);
+        all.image_count = all.kernel_count = 0;
         return NULL;
     }
     known = 1;

@@ -133,12 +133,13 @@ static int take_piece(struct layers *l, struct piece **out, struct err *e) {
         (void) pthread_cond_wait(&l->changed, &l->lock);
     l->held = l->filled != l->taken;
     (void) pthread_mutex_unlock(&l->lock);
-    *out = &l->pieces[l->taken % PIECES];
-    if (l->held)
-        l->packed = (*out)->packed;
-    else if (l->fault.code && e)
+    if (!l->held && l->fault.code && e)
         *e = l->fault;
-    return l->held ? 1 : -l->fault.code;
+    if (!l->held)
+        return -l->fault.code;
+    *out = &l->pieces[l->taken % PIECES];
+    l->packed = (*out)->packed;
+    return 1;
 }
 
 static int check_diff_id(struct layers *l, struct err *e) {
@@ -159,7 +160,7 @@ ssize_t layers_read(struct layers *l, const uint8_t **out, struct err *e) {
     if (!l->in_layer)
         return 0;
     int r = take_piece(l, &p, e);
-    if (r <= 0)
+    if (!p)
         return r ? r : err_set(e, EPROTO, "A layer has no end; this is an error in banger");
     if (p->kind == PIECE_END)
         return check_diff_id(l, e);
@@ -176,7 +177,7 @@ int layers_next(struct layers *l, struct err *e) {
     while (n > 0)
         n = layers_read(l, &unused, e);
     int r = n ? (int) n : take_piece(l, &p, e);
-    if (r <= 0)
+    if (!p)
         return r;
     l->in_layer = 1;
     l->blob = p->blob;
