@@ -71,7 +71,7 @@ static void refuses(const char *word) {
     cr_assert(strstr(e.text, word), "%s", e.text);
 }
 
-TestSuite(kernel_folder, .init = make, .fini = unmake, .timeout = 60);
+TestSuite(kernel_folder, .init = make, .fini = unmake);
 
 Test(kernel_folder, a_root) {
     shell(

@@ -56,7 +56,7 @@ static int take(struct kernel_blob *image, struct err *e) {
     return kernel_vmlinux_take(image, release, sizeof release, e);
 }
 
-TestSuite(kernel_formats, .init = make, .fini = unmake, .timeout = 120);
+TestSuite(kernel_formats, .init = make, .fini = unmake);
 
 Test(kernel_formats, every_compression_of_the_kernels_build) {
     struct kernel_blob plain = file("vmlinux");
