@@ -16,7 +16,7 @@
 
 #define VNET_HEADER 12 /* struct virtio_net_hdr_v1 (virtio 1.2, 5.1.6) */
 #define NOBODY      UINT32_MAX
-#define NOBODYS     0xc6336401u /* 198.51.100.1 (RFC 5737): only a default route leads there */
+#define NOBODYS     0xf0000001u /* 240.0.0.1 (RFC 1112, 4): no interface has it, only a default route leads there */
 
 /* About the interface of that name or, where `name` is NULL, of that index. */
 static struct nlmsghdr *add_link(uint16_t type, uint16_t flags, uint8_t tolerated, const char *name, int index) {
