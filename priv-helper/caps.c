@@ -20,8 +20,10 @@ int helper_reset_signals(void) {
     static const unsigned long by_default[4]; /* struct sigaction as the kernel has it: SIG_DFL */
     sigset_t none;
     /* Libc would refuse its own two, which GNU make passes on ignored; the kernel refuses KILL and STOP. */
-    for (int s = 1; s < NSIG; s++)
-        (void) syscall(SYS_rt_sigaction, s, by_default, NULL, sizeof(by_default[3]));
+    for (int s = 1; s < NSIG; s++) {
+        if (syscall(SYS_rt_sigaction, s, by_default, NULL, sizeof(by_default[3])) && s != SIGKILL && s != SIGSTOP)
+            return -1;
+    }
     (void) sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL);
 }
