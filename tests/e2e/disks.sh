@@ -64,9 +64,9 @@ reserved() {
 whole() {
     local kind=$1 sum image
     sum=$(base_sum)
-    image=$(banger image list --json | jq -r '.images[0].name')
     capture banger vm create --name disk --memory 512M --root-disk "$kind"
     equal "$here: $kind: create" "$status/$(show disk root_kind)" "0/$kind"
+    image=$(show disk image)
     [ "$kind" != reflink ] || check "$here: reflink: its blocks are the image's" shared
     [ "$kind" != snapshot ] || check "$here: snapshot: the overlay is reserved" reserved
     [ "$kind" != snapshot ] || equal "$here: snapshot: it is up, on two loop devices" "$(snapshots)/$(loops)" 1/2
