@@ -27,7 +27,8 @@ check "memory.max is the guest's memory and a headroom (it is $most)" test "$((m
 tasks=$(grep -xE "[0-9]+" "$group/pids.max" || echo 0)
 check "pids.max is a number (it is $tasks)" test "$tasks" -ge 16 -a "$tasks" -le 1024
 check "the kernel counts the VMM's memory there" test "$(cat "$group/memory.current")" -gt $((64 << 20))
-equal "none but the jail and the VMM are in it" "$(for p in $(cat "$group/cgroup.procs"); do cat "/proc/$p/comm"; done | sort -u | tr '\n' ' ')" "banger-jail qemu-system-x86 "
+# KVM of 6.1 puts a thread of the kernel's own there, once a VM has run for a while.
+equal "none but the jail and the VMM are in it" "$(for p in $(cat "$group/cgroup.procs"); do cat "/proc/$p/comm"; done | grep -v '^kvm-nx-lpage' | sort -u | tr '\n' ' ')" "banger-jail qemu-system-x86 "
 equal "the VMM sees no cgroup but its own" "$(nsenter --cgroup="/proc/$vmm/ns/cgroup" sed -n 's/^0:://p' "/proc/$vmm/cgroup")" /
 equal "ann cannot raise the service's own ceiling above it" "$(uann sh -c "echo max > $slice/pids.max" 2>&1 | grep -c 'denied')" 1
 
