@@ -153,13 +153,17 @@ contains "rotate: tampering with an old file is found" "$(banger audit verify --
 exec {held[1]}>&-
 wait "$held_PID" 2>/dev/null
 mount -t tmpfs -o mode=0700,size=8k tmpfs $logs
-equal "full: control: there is room" "$(ask $alice 1)" "$good"
-head -c 1m /dev/urandom >$logs/filler 2>/dev/null
-for _ in $(seq 30); do last=$(ask $alice 1); [ "$last" = "$good" ] || break; done
-equal "full: a full disk refuses" "$last" "$refused"
-rm $logs/filler
-equal "full: and serves again" "$(ask $alice 1)" "$good"
-contains "full: one chain" "$(banger audit verify --user $alice --syslog /dev/null)" ": good"
+if [ "$(printf '%s\n' 6.3 "$(uname -r)" | sort -V | head -n 1)" = 6.3 ]; then
+    equal "full: control: there is room" "$(ask $alice 1)" "$good"
+    head -c 1m /dev/urandom >$logs/filler 2>/dev/null
+    for _ in $(seq 30); do last=$(ask $alice 1); [ "$last" = "$good" ] || break; done
+    equal "full: a full disk refuses" "$last" "$refused"
+    rm $logs/filler
+    equal "full: and serves again" "$(ask $alice 1)" "$good"
+    contains "full: one chain" "$(banger audit verify --user $alice --syslog /dev/null)" ": good"
+else
+    skip "full: a full disk refuses" "the small disk is a tmpfs, which has no idmapped mounts before Linux 6.3"
+fi
 mkdir "$WORLD/up-logs" "$WORLD/work-logs"
 mount -t overlay -o "lowerdir=$logs,upperdir=$WORLD/up-logs,workdir=$WORLD/work-logs" overlay $logs &&
     chmod 0700 $logs
