@@ -58,6 +58,7 @@ contains "root only: an account gets a sentence" "$(as_alice banger audit show)"
 
 # --- the account ---
 coproc held { "$WORLD/ask" $alice 1 hold; }
+holder=$held_PID # which bash forgets with the process
 read -r line <&"${held[0]}"
 parent=${line##* }
 check "account: control: the parent runs" test -d "/proc/$parent"
@@ -151,7 +152,7 @@ contains "rotate: tampering with an old file is found" "$(banger audit verify --
 
 # --- where it cannot be written ---
 exec {held[1]}>&-
-wait "$held_PID" 2>/dev/null
+wait "$holder" 2>/dev/null
 mount -t tmpfs -o mode=0700,size=8k tmpfs $logs
 if [ "$(printf '%s\n' 6.3 "$(uname -r)" | sort -V | head -n 1)" = 6.3 ]; then
     equal "full: control: there is room" "$(ask $alice 1)" "$good"
