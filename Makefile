@@ -48,14 +48,14 @@ HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
 HELPER_LIB := -lnftnl -lmnl -lmd -lseccomp -ldevmapper
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
 AGENT_SRC  := $(wildcard guest/agent/*.c)
-# Foreign JSON of images: read by the processes that fetch and import, never by the engine.
-OCI_SRC    := unpriv/image/oci_config.c unpriv/image/oci_manifest.c
-IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(OCI_SRC) \
+# What the processes that fetch and import share and the engine never has: foreign JSON, and messages to it.
+CONFINED_SRC := $(addprefix unpriv/image/,messages.c oci_config.c oci_manifest.c)
+IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(CONFINED_SRC) \
     unpriv/image/superblock.c unpriv/image/run_config.c unpriv/daemon/rpc_line.c
 IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -l:libsodium.a -lpthread
-FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(OCI_SRC)
+FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(CONFINED_SRC)
 FETCH_LIB  := -lcurl -lcrypto -lcjson
-DAEMON_SRC := $(filter-out $(OCI_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
+DAEMON_SRC := $(filter-out $(CONFINED_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \

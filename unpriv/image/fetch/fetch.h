@@ -36,12 +36,10 @@ int fetch_file(struct fetch *f, struct err *e);
 
 /* --- messages (report.c) ------------------------------------------------------------- */
 
-/* Messages go to `fd` from now on; -1 (the default) drops them. */
-void fetch_messages_open(int fd);
 /* Tells how far the pull is, at most every 100 ms. */
 void fetch_progress(const struct fetch *f);
+/* The last line of a pull that succeeded. */
 void fetch_succeeded(const struct fetch *f);
-void fetch_failed(const struct err *e);
 
 /* --- documents (registry.c) ---------------------------------------------------------- */
 

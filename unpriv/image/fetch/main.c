@@ -3,6 +3,7 @@
 #include "transfer.h"
 
 #include "../../../common/io.h"
+#include "../messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,17 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Messages keep a descriptor of their own: what a library prints to standard error goes nowhere. */
-static int take_messages(struct err *e) {
-    int kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 16);
-    if (kept < 0)
-        return err_sys(e, errno, "banger-fetch was started without a descriptor for messages");
-    fetch_messages_open(kept);
-    return dup2(STDOUT_FILENO, STDERR_FILENO) < 0
-               ? err_sys(e, errno, "banger-fetch was started without a standard output")
-               : 0;
-}
 
 static int read_request(struct fetch_request *out, struct err *e) {
     char *text = malloc(REQUEST_BYTES_MAX);
@@ -49,7 +39,7 @@ static int open_cache(struct fetch *f, struct err *e) {
 }
 
 static int run(struct fetch *f, struct err *e) {
-    int r = take_messages(e);
+    int r = messages_take("banger-fetch", e);
     if (r)
         return r;
     if (curl_global_init(CURL_GLOBAL_DEFAULT)) /* reads OpenSSL's settings */
@@ -74,7 +64,7 @@ int main(void) {
     (void) signal(SIGPIPE, SIG_IGN);
     (void) signal(SIGXFSZ, SIG_IGN);
     if (run(&f, &e)) {
-        fetch_failed(&e);
+        messages_failed(&e);
         return 1;
     }
     fetch_succeeded(&f);

@@ -35,13 +35,10 @@ int import_copy(const struct import_plan *plan, struct import_report *report, st
 int import_bundle(const struct import_plan *plan, struct import_report *report, struct err *e);
 int kernel_import(const struct import_plan *plan, struct import_report *report, struct err *e);
 
-/* Messages of plan.h go to `fd` from now on; -1 (the default) drops them. */
-void import_messages_open(int fd);
 /* Tells how far the import is; at most one line every 100 ms, so call it freely. */
 void import_progress(uint64_t bytes, uint64_t entries);
-/* The last line. */
+/* The last line of an import that succeeded. */
 void import_succeeded(const struct import_report *report);
-void import_failed(const struct err *e);
 
 /* Landlock with nothing allowed (but to read below the input, where that is a folder), the second thread (second.h),
  * then seccomp with a list for both: no path, no socket, no process, no further thread from now on; anything else kills

@@ -2,12 +2,11 @@
 #include "import.h"
 
 #include "../../../common/io.h"
+#include "../messages.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
-#include <unistd.h>
 
 static int (*const modes[])(const struct import_plan *, struct import_report *, struct err *) = {
     [IMPORT_ROOTFS] = import_rootfs, [IMPORT_WORK] = import_work,     [IMPORT_COPY] = import_copy,
@@ -15,20 +14,9 @@ static int (*const modes[])(const struct import_plan *, struct import_report *, 
     [IMPORT_BUNDLE] = import_bundle,
 };
 
-/* Messages keep a descriptor of their own: what a library prints to standard error goes nowhere. */
-static int take_messages(struct err *e) {
-    int messages = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 16);
-    if (messages < 0)
-        return err_sys(e, errno, "The importer was started without a descriptor for messages");
-    import_messages_open(messages);
-    if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
-        return err_sys(e, errno, "The importer was started without a standard output");
-    return 0;
-}
-
 static int run(struct import_report *report, struct err *e) {
     struct import_plan plan;
-    int r = take_messages(e);
+    int r = messages_take("banger-import", e);
     if (r == 0)
         r = import_confine(e);
     if (r)
@@ -48,7 +36,7 @@ int main(void) {
     (void) signal(SIGXFSZ, SIG_IGN);       /* a full disk and a size limit are told in words */
     (void) setlocale(LC_CTYPE, "C.UTF-8"); /* names of pax headers are UTF-8 */
     if (run(&report, &e)) {
-        import_failed(&e);
+        messages_failed(&e);
         return 1;
     }
     import_succeeded(&report);
