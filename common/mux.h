@@ -83,6 +83,8 @@ struct mux_open {
 };
 #define MUX_OPEN_TTY      1u /* a pseudo-terminal as stdin, stdout and stderr; output on stream 1 */
 #define MUX_OPEN_MAKE_CWD 2u /* cwd is made, with what is above it, where it is missing */
+#define MUX_OPEN_AGENT    4u /* argv is a service of the agent's own (argv[0] its name), run in a process of its own */
+#define MUX_OPEN_FLAGS    7u
 
 struct mux_window {
     uint32_t stream;

@@ -14,6 +14,7 @@
  *     open.c     an OPEN's payload and the environment a command gets
  *     user.c     /etc/passwd and /etc/group
  *     spawn.c    starts one command
+ *     service.c  what the agent itself can be asked, each in a process like a command's
  *
  * The binary is static, includes common/mux.h and nothing else of common/, and
  * allocates only what is bounded here. */
@@ -180,6 +181,10 @@ struct agent_process {
     int in, out, err;
 };
 int agent_spawn(const struct agent_open *open, struct agent_process *process, char *reason, size_t size);
+
+/* A service of the agent's own, argv[0] its name: its exit status, 127 where there is none of that
+ * name. It answers on stdout; when it fails, one line on stderr says why. */
+int agent_service(int argc, char **argv);
 
 /* One command. */
 struct agent_channel {

@@ -20,6 +20,8 @@ int main(int argc, char **argv) {
         agent_boot(argv[0], title_room(argv));
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return puts("banger-agent " AGENT_BUILD) < 0;
+    if (argc > 2 && strcmp(argv[1], "--service") == 0)
+        return agent_service(argc - 2, argv + 2);
     (void) fputs("banger-agent: this program is the first process of a banger VM and does nothing elsewhere\n", stderr);
     return 2;
 }

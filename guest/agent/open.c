@@ -36,7 +36,7 @@ int agent_open_parse(const uint8_t *payload, size_t size, struct agent_open *ope
         return -EINVAL;
     memcpy(&head, payload, sizeof head);
     size_t rest = size - sizeof head;
-    if (head.argc < 1 || head.argc > rest || head.envc > rest || (head.flags & ~(MUX_OPEN_TTY | MUX_OPEN_MAKE_CWD)))
+    if (head.argc < 1 || head.argc > rest || head.envc > rest || (head.flags & ~MUX_OPEN_FLAGS))
         return -EINVAL;
     open->flags = head.flags;
     open->rows = head.rows;

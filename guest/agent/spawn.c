@@ -47,6 +47,21 @@ static int exec_file(struct child *child, const char *file) {
     return errno;
 }
 
+/* The agent's own program: it is in no folder any more once the initramfs is gone. */
+static int exec_service(struct child *child) {
+    char *const *argv = child->open->argv;
+    size_t count = 0;
+    while (argv[count])
+        count++;
+    if (count + 3 > sizeof child->script / sizeof *child->script)
+        return E2BIG;
+    child->script[0] = (char *) "banger-agent";
+    child->script[1] = (char *) "--service";
+    memcpy(child->script + 2, argv, (count + 1) * sizeof *argv);
+    (void) execve("/proc/self/exe", child->script, child->envp);
+    return errno;
+}
+
 /* Looks for the command in PATH. What exists and cannot be run is told rather than what is missing. */
 static int exec_search(struct child *child) {
     const char *name = child->open->argv[0];
@@ -117,7 +132,7 @@ static int child_main(void *arg) {
     if (cwd[0] ? chdir(cwd) < 0 : chdir(child->user->home) < 0 && chdir("/") < 0)
         goto failed;
     child->step = EXEC;
-    errno = exec_search(child);
+    errno = child->open->flags & MUX_OPEN_AGENT ? exec_service(child) : exec_search(child);
 failed:
     child->error = errno;
     return 127;

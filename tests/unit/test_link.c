@@ -484,3 +484,87 @@ Test(link, many_channels_at_once) {
     link_drop(link);
     (void) close(agent.sock);
 }
+
+/* --- questions to the agent itself ----------------------------------------------------------- */
+
+struct question {
+    struct link *link;
+    int timeout_ms, result;
+    char answer[64];
+    struct err e;
+    pthread_t thread;
+};
+
+static void *question_run(void *arg) {
+    struct question *q = arg;
+    static const char *const argv[] = {"stats", "all", NULL};
+    q->result = link_ask(q->link, argv, q->answer, sizeof(q->answer), q->timeout_ms, &q->e);
+    return NULL;
+}
+
+/* Asks; the channel's number. */
+static uint32_t question_start(struct question *q, const struct agent *agent, int timeout_ms) {
+    static const char wanted[] = "\4\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0stats\0all";
+    uint8_t payload[MUX_PAYLOAD_MAX];
+    q->timeout_ms = timeout_ms;
+    cr_assert_eq(pthread_create(&q->thread, NULL, question_run, q), 0);
+    struct mux_header header = guest_read(agent->sock, payload);
+    cr_assert_eq(header.type, MUX_OPEN);
+    cr_assert_eq(header.length, sizeof(wanted));
+    cr_assert_eq(memcmp(payload, wanted, sizeof(wanted)), 0);
+    return header.channel;
+}
+
+static int question_end(struct question *q) {
+    cr_assert_eq(pthread_join(q->thread, NULL), 0);
+    return q->result;
+}
+
+Test(link, asks_the_agent) {
+    struct agent agent = {0};
+    struct question q = {.link = open_good(&agent)};
+    uint32_t channel = question_start(&q, &agent, WAIT_MS);
+    guest_data(agent.sock, channel, 1, "cpu", 3);
+    guest_data(agent.sock, channel, 2, "noise", 5);
+    guest_data(agent.sock, channel, 1, " 7\n", 3);
+    guest_exit(agent.sock, channel, 0);
+    cr_assert_eq(question_end(&q), 6, "%s", q.e.text);
+    cr_assert_str_eq(q.answer, "cpu 7\n");
+    link_drop(q.link);
+    (void) close(agent.sock);
+}
+
+Test(link, a_service_that_fails_says_why) {
+    struct agent agent = {0};
+    struct question q = {.link = open_good(&agent)};
+    uint32_t channel = question_start(&q, &agent, WAIT_MS);
+    guest_data(agent.sock, channel, 2, "no \33[2J such\nsecond", 19);
+    guest_exit(agent.sock, channel, 1);
+    cr_assert_eq(question_end(&q), -EREMOTEIO);
+    cr_assert_str_eq(q.e.text, "the guest's agent could not answer \"stats\": no ?[2J such");
+    link_drop(q.link);
+    (void) close(agent.sock);
+}
+
+Test(link, a_question_has_an_end) {
+    struct agent agent = {0};
+    uint8_t payload[MUX_PAYLOAD_MAX];
+    struct question q = {.link = open_good(&agent)};
+    uint32_t channel = question_start(&q, &agent, 200);
+    cr_assert_eq(question_end(&q), -ETIMEDOUT);
+    struct mux_header header = guest_read(agent.sock, payload);
+    cr_assert(header.type == MUX_CLOSE && header.channel == channel);
+    channel = question_start(&q, &agent, WAIT_MS);
+    guest_data(agent.sock, channel, 1, (char[64]){0}, 64);
+    cr_assert_eq(question_end(&q), -EMSGSIZE);
+    cr_assert_eq(guest_read(agent.sock, payload).type, MUX_CLOSE);
+    cr_assert(link_alive(q.link));
+    channel = question_start(&q, &agent, WAIT_MS);
+    guest_send(agent.sock, MUX_WINDOW_ADD, channel, "nonsense", 8);
+    cr_assert_eq(question_end(&q), -EPROTO);
+    cr_assert_eq(guest_read(agent.sock, payload).type, MUX_CLOSE);
+    (void) question_start(&q, &agent, WAIT_MS);
+    (void) close(agent.sock);
+    cr_assert_lt(question_end(&q), 0);
+    link_drop(q.link);
+}

@@ -8,6 +8,7 @@
 #include "../../common/err.h"
 #include "../../common/mux.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct link;
@@ -38,5 +39,13 @@ int link_poweroff(struct link *link, struct err *e);
  * 0 with `*exit` filled; -ECONNRESET when the client went away; -EPIPE when the
  * link died; -EPROTO when client or guest broke the protocol. */
 int link_exec(struct link *link, const void *open, uint32_t size, int client, struct mux_exit *exit, struct err *e);
+
+/* Runs a service of the agent's own (MUX_OPEN_AGENT), argv[0] its name, and puts what it
+ * writes to stdout into `answer`, NUL-terminated: its length, below `size`, which is at most
+ * MUX_WINDOW (no credit is given back). What it says is hostile. A negative errno with `e`
+ * filled: -ETIMEDOUT, -EMSGSIZE (longer than `answer`), -EREMOTEIO (the service failed; `e` has
+ * its line), -EPROTO or -EPIPE. */
+int link_ask(struct link *link, const char *const argv[], char *answer, size_t size, int timeout_ms, struct err *e);
+#define LINK_QUESTION_MAX 8192 /* bytes of argv, and 18 */
 
 #endif

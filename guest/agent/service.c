@@ -1,0 +1,28 @@
+#include "agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What the host knows of the guest without a question: that its agent runs, and which. */
+static int service_version(int argc, char **argv) {
+    (void) argc;
+    (void) argv;
+    return puts(AGENT_BUILD) < 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} services[] = {
+    {"version", service_version},
+};
+
+int agent_service(int argc, char **argv) {
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+        if (strcmp(argv[0], services[i].name) == 0) {
+            int status = services[i].run(argc, argv);
+            return fflush(stdout) == 0 ? status : 1;
+        }
+    (void) fprintf(stderr, "this agent has no service \"%.60s\"\n", argv[0]);
+    return 127;
+}
