@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """An OCI layout of this machine's /usr, chosen by a hash of each path so that every kind of
 file has its share. Usage: make_image.py FOLDER LAYERS FILES MIB [EVERY]
-FILES of at most 64 KiB, then larger ones up to MIB; with EVERY only each EVERYth of them."""
-import hashlib, json, os, subprocess, sys, tarfile
+FILES of at most 64 KiB, then larger ones up to MIB; with EVERY only each EVERYth of them.
+MIB 0: made-up files of a few bytes, a hundred in a folder."""
+import hashlib, io, json, os, subprocess, sys, tarfile
 
 top, count, files, room = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) << 20
 every = int(sys.argv[5]) if len(sys.argv) > 5 else 1
 found = []
-for folder, folders, names in os.walk("/usr"):
+for folder, folders, names in os.walk("/usr") if room else ():
     folders[:] = [f for f in folders if os.path.join(folder, f) not in ("/usr/local", "/usr/src")]
     for name in names:
         path = os.path.join(folder, name)
@@ -23,6 +24,14 @@ for f in found:
 small = sorted(small)[::every]
 blobs = os.path.join(top, "blobs/sha256")
 os.makedirs(blobs, exist_ok=True)
+
+
+def made_up(tar):
+    for i in range(files):
+        text = b"%d\n" % i
+        entry = tarfile.TarInfo("made/%d/%d" % (i // 100, i))
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
 
 
 class Counted:
@@ -52,6 +61,8 @@ for i in range(count):
         with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as tar:
             for _, name, _ in sorted(small[i::count], key=lambda f: f[1]):
                 tar.add(name, recursive=False)
+            if not found:
+                made_up(tar)
         gzip.stdin.close()
         gzip.wait()
     diff_ids.append("sha256:" + counted.hash.hexdigest())

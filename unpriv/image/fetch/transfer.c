@@ -305,22 +305,26 @@ int transfer_start(struct transfer *t, struct err *e) {
                : err_set(e, EIO, "cannot begin to get %s", t->what);
 }
 
-int transfer_turn(struct fetch *f, int also, short events, int timeout_ms, struct err *e) {
-    struct curl_waitfd extra = {.fd = also, .events = events & 4 ? CURL_WAIT_POLLOUT : 0};
-    int running = 0, left = 0;
-    CURLMcode code = curl_multi_perform(f->multi, &running);
-    if (code == CURLM_OK && timeout_ms > 0)
-        code = curl_multi_poll(f->multi, &extra, also >= 0 ? 1 : 0, timeout_ms, NULL);
-    if (code != CURLM_OK)
-        return err_set(e, EIO, "cannot go on with the network: %s", curl_multi_strerror(code));
+/* Whether any attempt came to its end. */
+static int take_finished(struct fetch *f) {
+    int found = 0, left = 0;
     for (const CURLMsg *message; (message = curl_multi_info_read(f->multi, &left));) {
         struct transfer *t = NULL;
         if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK) {
-            t->finished = 1;
+            t->finished = found = 1;
             t->code = message->data.result;
         }
     }
-    return 0;
+    return found;
+}
+
+int transfer_turn(struct fetch *f, int also, short events, int timeout_ms, struct err *e) {
+    struct curl_waitfd extra = {.fd = also, .events = events & 4 ? CURL_WAIT_POLLOUT : 0};
+    int running = 0;
+    CURLMcode code = curl_multi_perform(f->multi, &running);
+    if (code == CURLM_OK && !take_finished(f) && timeout_ms > 0)
+        code = curl_multi_poll(f->multi, &extra, also >= 0 ? 1 : 0, timeout_ms, NULL);
+    return code == CURLM_OK ? 0 : err_set(e, EIO, "cannot go on with the network: %s", curl_multi_strerror(code));
 }
 
 static void take_off(struct transfer *t) {
