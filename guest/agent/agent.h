@@ -3,6 +3,7 @@
  *     main.c     arguments; PID 1 boots, anything else says its version
  *     boot.c     from the initramfs to the image's init
  *     module.c   kernel modules of the initramfs
+ *     grow.c     a disk that has grown
  *     net.c      lo and eth0
  *     etc.c      the few files of the image that carry the VM's name and resolver
  *     image.c    what differs between images: missing folders, the init that is there
@@ -67,6 +68,13 @@ _Noreturn void agent_boot(char *title, size_t title_size);
 
 /* Loads `folder`'s files in the order of their names. What fails is told, not fatal. */
 void agent_modules_load(const char *folder);
+
+/* Blocks that an ext4 with this superblock has on a device of so many bytes, where it has fewer now; else 0. */
+uint64_t agent_ext4_room(const uint8_t super[1024], uint64_t bytes);
+/* The same of a device that is not mounted yet. */
+uint64_t agent_disk_room(const char *device);
+/* The file system mounted at `target` gets that many blocks. What fails is told, not fatal. */
+void agent_disk_grow(const char *target, uint64_t blocks);
 
 /* Brings up lo, and eth0 where there is one with the command line's address and gateway. */
 void agent_net_up(const struct agent_cmdline *cmdline);

@@ -111,7 +111,13 @@ static int disk_mount(const char *serial, const char *target, long long wait_ms)
         agent_sleep_ms(2);
     }
     disk_forget(path);
-    return mount(path, target, "ext4", MS_RELATIME, NULL) < 0 ? -errno : 0;
+    /* What a disk has grown by is a hole: its new inode tables are zeros already. */
+    uint64_t room = agent_disk_room(path);
+    if (mount(path, target, "ext4", MS_RELATIME, room ? "noinit_itable" : NULL) < 0)
+        return -errno;
+    if (room)
+        agent_disk_grow(target, room);
+    return 0;
 }
 
 static void root_mount(void) {

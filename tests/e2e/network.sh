@@ -33,6 +33,10 @@ check "nor the host's other addresses" cannot pings alice one 198.51.100.1
 check "with --nat a guest reaches the world" pings alice one 203.0.113.7
 check "but no private address of it" cannot pings alice one 10.77.0.1
 check "without it does not" cannot pings alice two 203.0.113.7
+alice vm set two --nat >/dev/null
+check "vm set --nat opens the way of one that runs" pings alice two 203.0.113.7
+alice vm set two --no-nat >/dev/null
+check "vm set --no-nat closes it" cannot pings alice two 203.0.113.7
 check "the world does not reach a guest" cannot host_pings ip netns exec world ping -c 1 -W 2 "$one"
 equal "forwarding is not switched on host-wide" "$(cat /proc/sys/net/ipv4/conf/default/forwarding)" 0
 check "alice's host processes reach her guest" host_pings as alice ping -c 1 -W 2 "$one"

@@ -132,6 +132,16 @@ static const struct option stop_options[] = {
     HELP_OPTION,
     END_OPTION,
 };
+static const struct option set_options[] = {
+    {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "virtual processors, of a stopped VM", NULL},
+    {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "memory, of a stopped VM: 2G, 2GiB, or plain MiB", NULL},
+    {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root, of a stopped VM; it only grows", NULL},
+    {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network, at once", NULL},
+    {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs, at once", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option kill_options[] = {
     {OPT_SIGNAL, "signal", 's', OPTION_SIGNAL, "SIGNAL", "signal for the VM's process (default KILL)", NULL},
     HELP_OPTION,
@@ -139,6 +149,18 @@ static const struct option kill_options[] = {
 };
 static const struct option delete_options[] = {
     {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "do not ask (asked only on a terminal)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option prune_options[] = {
+    {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "do not ask", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option vm_list_options[] = {
+    {OPT_FILTER, "filter", 0, OPTION_LIST, "KEY=PATTERN",
+     "only those whose member fits, as in state=running or name=web-*; repeatable", NULL},
+    JSON_OPTION,
     HELP_OPTION,
     END_OPTION,
 };
@@ -285,14 +307,19 @@ const struct command commands[] = {
     {"vm", "run", NULL, "[PATH] [OPTIONS] [-- COMMAND...]", "Make and start a VM, run a command or a shell in it",
      run_options, 0, 1, 1, command_run, run_details},
     {"vm", "create", NULL, "[OPTIONS]", "Make and start a VM", create_options, 0, 0, 0, command_create, NULL},
-    {"vm", "list", "ls", "[OPTIONS]", "List VMs", show_options, 0, 0, 0, command_list, NULL},
-    {NULL, "ps", NULL, "[OPTIONS]", "List VMs", show_options, 0, 0, 0, command_list, NULL},
+    {"vm", "list", "ls", "[OPTIONS]", "List VMs", vm_list_options, 0, 0, 0, command_list, NULL},
+    {NULL, "ps", NULL, "[OPTIONS]", "List VMs", vm_list_options, 0, 0, 0, command_list, NULL},
     {"vm", "show", NULL, "NAME [OPTIONS]", "Show a VM", show_options, 1, 1, 0, command_show, NULL},
     {"vm", "start", NULL, "NAME...", "Start VMs", quiet_options, 1, -1, 0, command_start, NULL},
     {"vm", "stop", NULL, "NAME... [OPTIONS]", "Shut VMs down", stop_options, 1, -1, 0, command_stop, NULL},
+    {"vm", "restart", NULL, "NAME... [OPTIONS]", "Shut VMs down and start them again", stop_options, 1, -1, 0,
+     command_restart, NULL},
     {"vm", "kill", NULL, "NAME... [OPTIONS]", "End VMs at once", kill_options, 1, -1, 0, command_kill, NULL},
     {"vm", "delete", "rm", "NAME... [OPTIONS]", "Delete VMs and their disks", delete_options, 1, -1, 0, command_delete,
      NULL},
+    {"vm", "prune", NULL, "[OPTIONS]", "Delete every VM that is not running", prune_options, 0, 0, 0, command_prune,
+     NULL},
+    {"vm", "set", NULL, "NAME [OPTIONS]", "Change a VM's size or its way out", set_options, 1, 1, 0, command_set, NULL},
     {"vm", "exec", NULL, "NAME [OPTIONS] [-- COMMAND...]", "Run a command or a shell in a running VM", exec_options, 1,
      1, 1, command_exec, exec_details},
     {"vm", "ssh", NULL, "NAME [-- COMMAND...]", "The same through the guest's ssh server", plain_options, 1, 1, 1,

@@ -60,6 +60,7 @@ enum option_id {
     OPT_DOCKER,
     OPT_SCRIPT,
     OPT_PACKAGES,
+    OPT_FILTER,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,

@@ -1,22 +1,14 @@
 #include "vm.h"
 
-#include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "client.h"
-#include "key.h"
 #include "output.h"
 #include "session.h"
-#include "signals.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
+#include <fnmatch.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define AT_ONCE 8 /* requests under way when several VMs are named */
 
 /* --- looking ----------------------------------------------------------------- */
 
@@ -35,21 +27,73 @@ static void vm_row(struct table *t, const cJSON *vm) {
     table_cell(t, "%s", output_member(vm, "created"));
 }
 
+/* The members of a VM that --filter knows. */
+static const char *const filters[] = {"id",  "name",   "state",     "image",     "kernel", "address",
+                                      "vmm", "egress", "root_kind", "workspace", "source"};
+
+static const char *next_filter(size_t index, const void *arg) {
+    (void) arg;
+    return index < sizeof(filters) / sizeof(filters[0]) ? filters[index] : NULL;
+}
+
+/* KEY=PATTERN, each with a member's name. */
+static int check_filters(const struct invocation *in, struct err *e) {
+    for (size_t i = 0; i < in->list_count; i++) {
+        char key[32];
+        size_t at = 0;
+        (void) snprintf(key, sizeof(key), "%.*s", (int) strcspn(in->list[i], "="), in->list[i]);
+        while (next_filter(at, NULL) && strcmp(next_filter(at, NULL), key) != 0)
+            at++;
+        const char *near = options_nearest(key, next_filter, NULL);
+        if (!next_filter(at, NULL))
+            return err_set(e, EINVAL, "--filter %s: a VM has no %s: %s%s%s", in->list[i], key,
+                           near ? "did you mean " : "docs/protocol.md lists what it has", near ? near : "",
+                           near ? "?" : "");
+    }
+    return 0;
+}
+
+/* 1 when every filter fits. */
+static int is_wanted(const struct invocation *in, const cJSON *vm) {
+    for (size_t i = 0; i < in->list_count; i++) {
+        char key[32];
+        const char *equals = strchr(in->list[i], '=');
+        (void) snprintf(key, sizeof(key), "%.*s", (int) (equals - in->list[i]), in->list[i]);
+        if (fnmatch(equals + 1, output_member(vm, key), 0) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static void drop_unwanted(const struct invocation *in, cJSON *vms) {
+    for (cJSON *vm = vms ? vms->child : NULL, *next = NULL; vm; vm = next) {
+        next = vm->next;
+        if (!is_wanted(in, vm))
+            cJSON_Delete(cJSON_DetachItemViaPointer(vms, vm));
+    }
+}
+
 int command_list(const struct invocation *in) {
     static const char *const headers[] = {"ID",   "NAME", "STATE", "IMAGE",     "IP",
                                           "VCPU", "MEM",  "DISK",  "WORKSPACE", "CREATED"};
     struct err e = {0};
     cJSON *result = NULL;
+    if (check_filters(in, &e) < 0) {
+        output_error(&e);
+        return EXIT_USAGE;
+    }
     int r = client_simple("vm.list", NULL, &result, &e);
     if (r < 0)
         return session_failed(r, &e);
+    cJSON *vms = cJSON_GetObjectItemCaseSensitive(result, "vms");
+    drop_unwanted(in, vms);
     if (options_given(in, OPT_JSON)) {
         output_json(result);
         return 0;
     }
     struct table t = {.columns = 10};
     const cJSON *vm = NULL;
-    cJSON_ArrayForEach(vm, cJSON_GetObjectItemCaseSensitive(result, "vms")) {
+    cJSON_ArrayForEach(vm, vms) {
         vm_row(&t, vm);
     }
     table_print(&t, headers);
@@ -70,107 +114,6 @@ int command_show(const struct invocation *in) {
     else
         cJSON_Delete(result);
     return 0;
-}
-
-/* --- one operation on several VMs -------------------------------------------- */
-
-struct errand {
-    const char *op;
-    const struct invocation *in;
-    const cJSON *snapshot; /* vm.list's answer: names are resolved from it, before anything changes */
-    int next;              /* of the names, under `lock` */
-    int failed;
-    pthread_mutex_t lock;
-};
-
-static const cJSON *find_vm(const cJSON *snapshot, const char *name) {
-    const cJSON *vm = NULL;
-    cJSON_ArrayForEach(vm, cJSON_GetObjectItemCaseSensitive(snapshot, "vms")) {
-        if (strcmp(output_member(vm, "name"), name) == 0 || strcmp(output_member(vm, "id"), name) == 0)
-            return vm;
-    }
-    return NULL;
-}
-
-static int one_vm(const struct errand *a, const char *name, struct progress *progress, struct err *e) {
-    const cJSON *vm = find_vm(a->snapshot, name);
-    if (!vm)
-        return err_set(e, ENOENT, "no VM is named %s; `banger vm list` shows what exists", name);
-    const char *id = output_member(vm, "id");
-    cJSON *args = client_named(id);
-    if (options_given(a->in, OPT_SIGNAL))
-        (void) cJSON_AddNumberToObject(args, "signal", (double) options_number(a->in, OPT_SIGNAL, 9));
-    if (options_given(a->in, OPT_GRACE))
-        (void) cJSON_AddNumberToObject(args, "grace_ms", (double) options_number(a->in, OPT_GRACE, 20) * 1000);
-    struct client_call call = {.op = a->op, .args = args, .progress = progress};
-    int r = client_request(&call, NULL, e);
-    const struct paths *paths = r == 0 && strcmp(a->op, "vm.delete") == 0 ? client_paths(NULL) : NULL;
-    if (paths)
-        key_forget(paths, id);
-    return r;
-}
-
-static void *do_errands(void *arg) {
-    struct errand *a = arg;
-    for (;;) {
-        (void) pthread_mutex_lock(&a->lock);
-        int mine = a->next < a->in->argument_count && !signals_ending() ? a->next++ : -1;
-        (void) pthread_mutex_unlock(&a->lock);
-        if (mine < 0)
-            return NULL;
-        struct err e = {0};
-        struct progress progress;
-        progress_open(&progress, stderr, a->in->argument_count > 1 || options_given(a->in, OPT_QUIET));
-        if (one_vm(a, a->in->arguments[mine], &progress, &e) < 0) {
-            (void) pthread_mutex_lock(&a->lock);
-            a->failed = 1;
-            if (!signals_ending())
-                output_error(&e);
-            (void) pthread_mutex_unlock(&a->lock);
-        }
-    }
-}
-
-static int on_each(const struct invocation *in, const char *op) {
-    struct err e = {0};
-    cJSON *snapshot = NULL;
-    int r = client_simple("vm.list", NULL, &snapshot, &e);
-    if (r < 0)
-        return session_failed(r, &e);
-    struct errand a = {.op = op, .in = in, .snapshot = snapshot, .lock = PTHREAD_MUTEX_INITIALIZER};
-    pthread_t threads[AT_ONCE];
-    int count = 0;
-    while (count < AT_ONCE && count + 1 < in->argument_count &&
-           pthread_create(&threads[count], NULL, do_errands, &a) == 0)
-        count++;
-    (void) do_errands(&a);
-    for (int i = 0; i < count; i++)
-        (void) pthread_join(threads[i], NULL);
-    cJSON_Delete(snapshot);
-    return signals_ending() ? 128 + signals_ending() : a.failed;
-}
-
-int command_start(const struct invocation *in) {
-    return on_each(in, "vm.start");
-}
-int command_stop(const struct invocation *in) {
-    return on_each(in, "vm.stop");
-}
-int command_kill(const struct invocation *in) {
-    return on_each(in, "vm.kill");
-}
-
-int command_delete(const struct invocation *in) {
-    if (!options_given(in, OPT_FORCE) && isatty(STDIN_FILENO)) {
-        (void) fprintf(stderr, "Delete %d VM%s with %s disks? [y/N] ", in->argument_count,
-                       in->argument_count == 1 ? "" : "s", in->argument_count == 1 ? "its" : "their");
-        char answer[16];
-        if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
-            (void) fputs("nothing was deleted\n", stderr);
-            return EXIT_OWN;
-        }
-    }
-    return on_each(in, "vm.delete");
 }
 
 /* --- logs -------------------------------------------------------------------- */

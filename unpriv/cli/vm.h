@@ -6,11 +6,16 @@
 
 int command_list(const struct invocation *in);
 int command_show(const struct invocation *in);
-int command_start(const struct invocation *in);
-int command_stop(const struct invocation *in);
-int command_kill(const struct invocation *in);
-int command_delete(const struct invocation *in);
+int command_set(const struct invocation *in);
 int command_logs(const struct invocation *in);
 int command_ssh(const struct invocation *in);
+
+/* errands.c */
+int command_start(const struct invocation *in);
+int command_stop(const struct invocation *in);
+int command_restart(const struct invocation *in);
+int command_kill(const struct invocation *in);
+int command_delete(const struct invocation *in);
+int command_prune(const struct invocation *in);
 
 #endif

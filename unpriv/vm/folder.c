@@ -8,17 +8,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define TAIL_SIZE     4096
 #define GONE_SIZE     32
 #define REMOVER_STACK 131072
+#define EXTENTS       64 /* asked for at once */
 
 static void slot_path(char path[16], uint32_t slot) {
     (void) snprintf(path, 16, "vms/%03x", slot & 0xfffu);
@@ -91,6 +95,49 @@ int vm_folder_make(uint32_t slot, struct err *e) {
     if (dir < 0 || mkdirat(dir, "jail", 0700))
         return err_sys(e, errno, "cannot make %s/%s/jail", engine.state_path, path);
     return 0;
+}
+
+/* Bytes of extents that are not the file's alone (Documentation/filesystems/fiemap.rst). */
+static int64_t shared_bytes(int fd) {
+    union {
+        struct fiemap map;
+        char space[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+    } look = {.map = {.fm_length = FIEMAP_MAX_OFFSET}};
+    struct fiemap *map = &look.map;
+    int64_t shared = 0;
+    for (int last = 0; !last;) {
+        map->fm_extent_count = EXTENTS;
+        if (ioctl(fd, FS_IOC_FIEMAP, map) || map->fm_mapped_extents == 0 || map->fm_mapped_extents > EXTENTS)
+            break;
+        for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+            const struct fiemap_extent *x = &map->fm_extents[i];
+            shared += x->fe_flags & FIEMAP_EXTENT_SHARED ? (int64_t) x->fe_length : 0;
+            last = (x->fe_flags & FIEMAP_EXTENT_LAST) != 0;
+            map->fm_start = x->fe_logical + x->fe_length;
+        }
+    }
+    return shared;
+}
+
+int64_t vm_folder_size(uint32_t slot) {
+    char path[16];
+    int64_t size = 0;
+    slot_path(path, slot);
+    int fd = vm_open(engine.state, path, O_RDONLY | O_DIRECTORY);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    for (const struct dirent *entry; list && (entry = readdir(list));) {
+        struct stat st;
+        cleanup_fd int file = entry->d_type == DT_REG ? vm_open(fd, entry->d_name, O_RDONLY) : -1;
+        if (file < 0 || fstat(file, &st))
+            continue;
+        int64_t own = (int64_t) st.st_blocks * 512 - shared_bytes(file);
+        size += own > 0 ? own : 0;
+    }
+    if (list)
+        (void) closedir(list);
+    else if (fd >= 0)
+        (void) close(fd);
+    return size;
 }
 
 /* The slot a folder is named by; -1 for any other name. */

@@ -32,6 +32,8 @@ void vm_live_drop(struct vm_live *live);
 /* Finds the VM by name or id, takes its lock, reads its record. Gives up with
  * -ECANCELED when the client goes away meanwhile. Pair with vm_unlock. */
 int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, struct vm_record *r, struct err *e);
+/* The same without waiting: -EBUSY while another request has the lock. */
+int vm_trylock(const char *name, struct vm_live **live, struct vm_record *r, struct err *e);
 /* The same for a record that is not in the store yet. */
 struct vm_live *vm_lock_new(const struct vm_record *r);
 void vm_unlock(struct vm_live *live);
@@ -79,8 +81,16 @@ int vm_open(int dir, const char *path, int flags);
 /* The status file, locked: the descriptor (the caller's), -EWOULDBLOCK while the
  * VM's jail holds it, or another negative errno. */
 int vm_status_lock(uint32_t slot);
+/* Bytes of the disk that go with its files: those shared with an image do not count. */
+int64_t vm_folder_size(uint32_t slot);
 /* The last line with something in it of `name` in the VM's folder; "" without. */
 void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
+
+/* --- set.c ---------------------------------------------------------------------- */
+
+/* Makes the work disk's file as large as the record says where it is smaller; its file system
+ * grows in the guest, at boot. 0 or a negative errno. */
+int vm_disk_grow(const struct vm_record *r, struct err *e);
 
 /* --- egress.c ----------------------------------------------------------------------- */
 
@@ -179,6 +189,9 @@ struct vm_spec {
     int given[2];      /* a registered image's file, opened twice by the client; -1: the image is banger's own */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
+/* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
+int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e);
+int vm_egress_parse(const cJSON *args, struct vm_record *r, struct err *e);
 
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
 int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct vm_root *root,
@@ -211,11 +224,15 @@ int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, co
 /* Runs the request's `prepare` command in the VM, if there is one; one that fails is an error. */
 int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e);
 
+/* The request's grace_ms. 0 or -EINVAL. */
+int vm_grace(const struct rpc *rpc, int *grace_ms, struct err *e);
+/* Has a running VM end, by force after that time. The lock is held. */
+int vm_stop(uint64_t op, struct vm_live *live, struct vm_record *r, int grace_ms, struct err *e);
 /* Asks the guest to power off and waits for it: 0, or -ETIMEDOUT while it runs on. The lock is held. */
 int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, struct err *e);
 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
-    vm_op_run, vm_op_logs, vm_op_build;
+    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set;
 
 #endif

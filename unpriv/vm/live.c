@@ -88,6 +88,15 @@ static int lock_or_cancel(const struct rpc *rpc, pthread_mutex_t *lock) {
     }
 }
 
+/* The entry's lock is held: its record as it is by now. */
+static int locked(struct vm_live *live, const char *name, struct vm_record *r, struct err *e) {
+    int rc = store_vm_get(live->id, r, e);
+    if (rc == 0)
+        return 0;
+    vm_unlock(live);
+    return err_set(e, -rc, "VM %s has been deleted meanwhile", name);
+}
+
 int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, struct vm_record *r, struct err *e) {
     int rc = store_vm_get(name, r, e);
     if (rc)
@@ -100,12 +109,20 @@ int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, stru
         vm_live_drop(*live);
         return err_set(e, -rc, "waiting for VM %s, which another request works on, was cancelled", r->name);
     }
-    rc = store_vm_get((*live)->id, r, e);
-    if (rc) {
-        vm_unlock(*live);
-        return err_set(e, -rc, "VM %s has been deleted meanwhile", name);
-    }
-    return 0;
+    return locked(*live, name, r, e);
+}
+
+int vm_trylock(const char *name, struct vm_live **live, struct vm_record *r, struct err *e) {
+    int rc = store_vm_get(name, r, e);
+    if (rc)
+        return rc;
+    *live = vm_live_hold(r);
+    if (!*live)
+        return err_set(e, ENOMEM, "out of memory");
+    if (pthread_mutex_trylock(&(*live)->lock) == 0)
+        return locked(*live, name, r, e);
+    vm_live_drop(*live);
+    return err_set(e, EBUSY, "another request works on VM %s: try again when it has ended", r->name);
 }
 
 struct vm_live *vm_lock_new(const struct vm_record *r) {

@@ -1,4 +1,4 @@
-/* The arguments of vm.create and vm.run. */
+/* The arguments of vm.create and vm.run, and of them those that vm.set shares. */
 #include "internal.h"
 
 #include "../../common/json.h"
@@ -30,17 +30,20 @@ static int text_member(const cJSON *args, const char *key, char *out, size_t siz
     return strcmp(out, text) == 0 ? 0 : err_set(e, EINVAL, "\"%s\" contains control characters", key);
 }
 
-static int parse_sizes(const cJSON *args, struct vm_record *r, int64_t *root_size, struct err *e) {
-    int64_t vcpus = 0;
-    int64_t memory = 0;
+/* What a record that has none yet must be given. */
+static int size_member(const cJSON *args, const char *key, int64_t least, int64_t most, int64_t *size, struct err *e) {
+    return *size ? json_integer_or(args, key, least, most, size, e) : json_integer(args, key, least, most, size, e);
+}
+
+int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e) {
+    int64_t vcpus = r->vcpus;
+    int64_t memory = r->memory_mib;
     struct sysinfo host;
-    int rc = json_integer(args, "vcpus", 1, VCPUS_MOST, &vcpus, e);
+    int rc = size_member(args, "vcpus", 1, VCPUS_MOST, &vcpus, e);
     if (rc == 0)
-        rc = json_integer(args, "memory_mib", MEMORY_LEAST, UINT32_MAX, &memory, e);
+        rc = size_member(args, "memory_mib", MEMORY_LEAST, UINT32_MAX, &memory, e);
     if (rc == 0)
-        rc = json_integer(args, "disk", DISK_LEAST, DISK_MOST, &r->disk, e);
-    if (rc == 0)
-        rc = json_integer_or(args, "root_size", DISK_LEAST, DISK_MOST, root_size, e);
+        rc = size_member(args, "disk", DISK_LEAST, DISK_MOST, &r->disk, e);
     if (rc)
         return rc;
     r->vcpus = (uint32_t) vcpus;
@@ -55,8 +58,8 @@ static int parse_sizes(const cJSON *args, struct vm_record *r, int64_t *root_siz
     return 0;
 }
 
-static int parse_egress(const cJSON *args, struct vm_record *r, struct err *e) {
-    const char *egress = json_string_or(args, "egress", "none", e);
+int vm_egress_parse(const cJSON *args, struct vm_record *r, struct err *e) {
+    const char *egress = json_string_or(args, "egress", r->egress == WIRE_EGRESS_NAT ? "nat" : "none", e);
     if (!egress)
         return -EINVAL;
     if (strcmp(egress, "nat") != 0 && strcmp(egress, "none") != 0)
@@ -123,9 +126,11 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     if (rc == 0)
         rc = take_descriptors(rpc, spec, e);
     if (rc == 0)
-        rc = parse_sizes(rpc->args, r, &spec->root_size, e);
+        rc = vm_sizes_parse(rpc->args, r, e);
     if (rc == 0)
-        rc = parse_egress(rpc->args, r, e);
+        rc = json_integer_or(rpc->args, "root_size", DISK_LEAST, DISK_MOST, &spec->root_size, e);
+    if (rc == 0)
+        rc = vm_egress_parse(rpc->args, r, e);
     if (rc == 0)
         rc = parse_root_kind(rpc->args, spec, e);
     if (rc == 0)

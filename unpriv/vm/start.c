@@ -283,6 +283,8 @@ static int disks_ready(struct starting *s, struct vm_root *root, struct err *e) 
 static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
     int rc = open_status(s, e);
     if (rc == 0)
+        rc = vm_disk_grow(s->r, e);
+    if (rc == 0)
         rc = open_folder_files(s, e);
     if (rc == 0)
         rc = open_root(s, root, e);

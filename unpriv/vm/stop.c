@@ -1,4 +1,4 @@
-/* The ways a VM ends: stop, kill, delete; and what is tidied up in each. */
+/* The ways a VM ends: stop, restart, kill, delete; and what is tidied up in each. */
 #include "internal.h"
 
 #include "../../common/cleanup.h"
@@ -64,32 +64,66 @@ static int not_running(const struct vm_record *r, struct err *e) {
     return err_set(e, ESRCH, "VM %s is not running; `banger vm start %s` starts it", r->name, r->name);
 }
 
+int vm_grace(const struct rpc *rpc, int *grace_ms, struct err *e) {
+    int64_t grace = GRACE_MS;
+    int rc = json_integer_or(rpc->args, "grace_ms", 0, GRACE_MS_MOST, &grace, e);
+    *grace_ms = (int) grace;
+    return rc;
+}
+
+int vm_stop(uint64_t op, struct vm_live *live, struct vm_record *r, int grace_ms, struct err *e) {
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    if (pidfd < 0)
+        return not_running(r, e);
+    r->state = VM_STOPPING;
+    (void) store_vm_update(r, NULL);
+    int rc = end_gently(live, r, pidfd, grace_ms);
+    if (rc)
+        return err_sys(e, -rc, "VM %s does not end", r->name);
+    rc = vm_settle(op, live, r, VM_STOPPED, e);
+    if (rc == 0)
+        log_info(op, "VM %s: stopped", r->name);
+    return rc;
+}
+
 int vm_op_stop(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
-    int64_t grace = GRACE_MS;
+    int grace = 0;
     const char *name = json_string(rpc->args, "name", e);
-    if (!name || json_integer_or(rpc->args, "grace_ms", 0, GRACE_MS_MOST, &grace, e))
+    if (!name || vm_grace(rpc, &grace, e))
         return -EINVAL;
     int rc = vm_lock(rpc, name, &live, &r, e);
     if (rc)
         return rc;
-    cleanup_fd int pidfd = vm_live_pidfd(live);
-    if (pidfd < 0) {
-        rc = not_running(&r, e);
-    } else {
-        r.state = VM_STOPPING;
-        (void) store_vm_update(&r, NULL);
-        rc = end_gently(live, &r, pidfd, (int) grace);
-        if (rc)
-            rc = err_sys(e, -rc, "VM %s does not end", r.name);
-        else
-            rc = vm_settle(rpc->op, live, &r, VM_STOPPED, e);
+    rc = vm_stop(rpc->op, live, &r, grace, e);
+    if (rc == 0)
+        *result = vm_json(&r);
+    vm_unlock(live);
+    return rc;
+}
+
+int vm_op_restart(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_live *live;
+    struct vm_record r;
+    struct vm_root none = VM_NO_ROOT;
+    int grace = 0;
+    const char *name = json_string(rpc->args, "name", e);
+    if (!name || vm_grace(rpc, &grace, e))
+        return -EINVAL;
+    int rc = vm_lock(rpc, name, &live, &r, e);
+    if (rc)
+        return rc;
+    if (vm_live_runs(live)) {
+        rpc_progress(rpc, "shutdown", "the guest powers off", 0, 1);
+        rc = vm_stop(rpc->op, live, &r, grace, e);
     }
     if (rc == 0) {
-        log_info(rpc->op, "VM %s: stopped", r.name);
-        *result = vm_json(&r);
+        rpc_progress(rpc, "shutdown", "the guest is off", 1, 1);
+        rc = vm_start(rpc, live, &r, &none, e);
     }
+    if (rc == 0)
+        *result = vm_json(&r);
     vm_unlock(live);
     return rc;
 }
@@ -145,20 +179,36 @@ int vm_op_kill(struct rpc *rpc, cJSON **result, struct err *e) {
     return 0;
 }
 
+/* What runs, or is worked on, is in use: not for a request that only wants what is not. */
+static int lock_unused(const char *id, struct vm_live **live, struct vm_record *r, struct err *e) {
+    int rc = vm_trylock(id, live, r, e);
+    if (rc || !vm_live_runs(*live))
+        return rc;
+    vm_unlock(*live);
+    return err_set(e, EBUSY, "VM %s is running by now, so it is kept", r->name);
+}
+
 int vm_op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
     struct err ignored;
+    int unused = json_true(rpc->args, "unused");
     *result = NULL;
     const char *name = json_string(rpc->args, "name", e);
     int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
     if (rc)
         return rc;
-    (void) signal_now(r.id, SIGKILL, &r, &ignored);
-    rc = vm_lock(rpc, r.id, &live, &r, e);
+    if (!unused)
+        (void) signal_now(r.id, SIGKILL, &r, &ignored);
+    rc = unused ? lock_unused(r.id, &live, &r, e) : vm_lock(rpc, r.id, &live, &r, e);
     if (rc)
         return rc == -ENOENT ? 0 : rc;
+    int64_t freed = vm_folder_size(r.slot);
     rc = vm_destroy(rpc->op, live, &r, e);
     vm_unlock(live);
-    return rc;
+    if (rc)
+        return rc;
+    *result = cJSON_CreateObject();
+    (void) cJSON_AddNumberToObject(*result, "freed", (double) freed);
+    return 0;
 }

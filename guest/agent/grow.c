@@ -1,0 +1,54 @@
+/* A disk that the host has made larger: its ext4 follows, by the kernel's own online
+ * resize, whose steps the journal keeps whole. Format: the kernel's
+ * Documentation/filesystems/ext4/super.rst. */
+#include "agent.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define SUPER_AT       1024
+#define SUPER_SIZE     1024
+#define EXT4_MAGIC     0xef53u
+#define INCOMPAT_64BIT 0x80u
+#define RESIZE_FS      _IOW('f', 16, uint64_t) /* EXT4_IOC_RESIZE_FS, fs/ext4/ext4.h */
+
+static uint32_t le32(const uint8_t *at) {
+    uint32_t value = 0;
+    memcpy(&value, at, sizeof value);
+    return le32toh(value);
+}
+
+uint64_t agent_ext4_room(const uint8_t super[SUPER_SIZE], uint64_t bytes) {
+    uint32_t shift = le32(super + 0x18);
+    if ((super[0x38] | super[0x39] << 8) != (int) EXT4_MAGIC || shift > 6)
+        return 0;
+    uint64_t blocks = le32(super + 0x4), room = bytes >> (10 + shift);
+    if (le32(super + 0x60) & INCOMPAT_64BIT)
+        blocks |= (uint64_t) le32(super + 0x150) << 32;
+    return room > blocks ? room : 0;
+}
+
+uint64_t agent_disk_room(const char *device) {
+    uint8_t super[SUPER_SIZE];
+    uint64_t bytes = 0, room = 0;
+    int fd = open(device, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (ioctl(fd, BLKGETSIZE64, &bytes) == 0 && pread(fd, super, sizeof super, SUPER_AT) == (ssize_t) sizeof super)
+        room = agent_ext4_room(super, bytes);
+    (void) close(fd);
+    return room;
+}
+
+void agent_disk_grow(const char *target, uint64_t blocks) {
+    int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, RESIZE_FS, &blocks) < 0)
+        agent_log("%s stays as small as it was, although its disk has grown: %s", target, strerror(errno));
+    if (fd >= 0)
+        (void) close(fd);
+}
