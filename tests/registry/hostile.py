@@ -207,6 +207,18 @@ def an_honest_registry(t):
 
 
 @case
+def an_image_that_is_here_is_not_fetched(t):
+    r = t.works()
+    assert r.last["known"] is False, r.last
+    again = t.pull(known=["sha256:" + 64 * "0", r.last["digest"]])
+    assert again.last["ok"] and again.last["known"] is True and not again.raw and not again.whole, again.last
+    assert again.config == r.config
+    other = t.pull(known=["sha256:" + 64 * "0"] * 200)
+    assert other.last["known"] is False and other.whole, other.last
+    t.fails("known", known=["sha256:0"])
+
+
+@case
 def errors_503_and_then_ok(t):
     count = []
 

@@ -110,6 +110,7 @@ contains "progress says what was pulled" "$err" "MiB"
 as al banger image show --json "$plain/team/app:1"
 equal "its kind" "$(jq -r .kind <<<"$out")" oci
 disk=$(jq -r .path <<<"$out")
+same=$(sha256sum <"$disk")
 equal "e2fsck is content" "$(e2fsck -fn "$disk" >/dev/null 2>&1; echo $?)" 0
 equal "the upper layer's file" "$(debugfs -R 'cat /etc/hello' "$disk" 2>/dev/null)" second
 contains "a deleted file is not there" "$(debugfs -R 'stat /var/x/gone' "$disk" 2>&1)" "not found"
@@ -121,16 +122,26 @@ as al banger image show "$plain/team/two:latest"
 equal "an image is found by any form of its reference" "$status" 0
 as al banger image pull "$plain/team/app:1"
 contains "an image that is here" "$err" "here already"
+pulled() { jq -r 'select(.progress.stage == "pull") | .progress.text' <<<"$out" | tail -n 1; }
+digest=$(skopeo inspect --tls-verify=false "docker://$plain/team/app:1" | jq -r .Digest)
+as al banger image show --json "$plain/team/app:1"
+equal "its manifest's digest" "$(jq -r .digest <<<"$out")" "$digest"
 as al banger image pull --name again --json "$plain/team/app:1"
-equal "the second time nothing is downloaded" "$(jq -r 'select(.progress.text == "cached") | .progress.stage' <<<"$out")" pull
+equal "the second time the image is copied" "$(pulled)" "here already"
 equal "JSON lines end with the image" "$(tail -n 1 <<<"$out" | jq -r .image.name)" again
 as al banger image show --json again
 equal "the same image, the same bytes" "$(sha256sum <"$(jq -r .path <<<"$out")")" "$(sha256sum <"$disk")"
-digest=$(skopeo inspect --tls-verify=false "docker://$plain/team/app:1" | jq -r .Digest)
+equal "and run in the same way" "$(cat "$(dirname "$(jq -r .path <<<"$out")")/config.json")" "$(cat "${disk%/*}/config.json")"
 pulls "by digest" --name by-digest "$plain/team/app@$digest"
-pulls "a size" --name sized --size 2G "$plain/team/app:1"
+as al banger image pull --name sized --size 2G --json "$plain/team/app:1"
+equal "another size is made of the cached layers" "$(pulled)" cached
 as al banger image show --json sized
 equal "is the disk's" "$(jq .size <<<"$out")" $((2 << 30))
+as al banger image delete sized again by-digest "$plain/team/app:1"
+as al banger image pull --name again --json "$plain/team/app:1"
+equal "with no such image left the layers are used" "$(pulled)" cached
+as al banger image show --json again
+equal "and give the same bytes" "$(sha256sum <"$(jq -r .path <<<"$out")")" "$same"
 
 refused "a tag that is not there" "does not have" "$plain/team/app:nosuch"
 refused "a path that is not there" "does not have" "$plain/nosuch/app:1"
@@ -156,7 +167,14 @@ as al banger image cache prune
 contains "what was freed" "$out" "in $cached blobs"
 check "it is gone" test "$(find /home/al/.cache/banger/blobs -type f | wc -l)" -eq 0
 
+# forget: no image and no blob is here, so that the layers come from where the test says.
+forget() {
+    as al sh -c "banger image list --json | jq -r '.images[].name' | xargs -r banger image delete; banger image cache prune"
+}
+
 # --- passwords ---------------------------------------------------------------------------------
+
+forget
 
 refused "no password" "without a login" "$password/team/app:1"
 as al sh -c "echo wrong | banger image pull --username al --password-stdin $password/team/app:1"
@@ -191,6 +209,7 @@ rm -rf /home/al/.docker
 
 # --- tokens ------------------------------------------------------------------------------------
 
+forget
 refused "no token without a login" "without a login" "$tokens/team/app:1"
 as al sh -c "echo pass:word | banger image pull --username al --password-stdin $tokens/team/app:1"
 equal "a token for a password" "$status" 0
@@ -204,10 +223,12 @@ check "the token was asked for" grep -q 'repository:team/app:pull' "$work/tokens
 
 refused "a certificate that nobody vouches for" "certificate" "$tls/team/app:1"
 pulls "and --insecure" --insecure --name tls-insecure "$tls/team/app:1"
+forget
 cat "$work/ca.pem" >>/etc/ssl/certs/ca-certificates.crt
 pulls "an authority that this machine knows" "$tls/team/app:1"
 echo "127.0.0.1 registry.test other.test" >>/etc/hosts
 refused "the certificate of another name" "certificate" other.test:5004/team/app:1
+forget
 pulls "https by name, not loopback" registry.test:5004/team/app:1
 refused "plain http by name, not loopback" "does not speak https" registry.test:5001/team/app:1
 pulls "and --insecure there" --insecure --name plain-insecure registry.test:5001/team/app:1
@@ -228,13 +249,14 @@ mirror = "registry.test:5001"
 host = "registry.test:5001"
 insecure = true
 TOML
+forget
 pulls "a mirror, the second one" registry.invalid/team/app:1
 refused "what no mirror has" "no machine is known" registry.invalid/team/nosuch:1
 rm /home/al/.config/banger/config.toml
 
 # --- together ----------------------------------------------------------------------------------------
 
-as al banger image cache prune
+forget
 runuser -u al -- env -C / HOME=/home/al banger image pull -q --name both-1 "$plain/team/app:1" &
 first=$!
 as al banger image pull -q --name both-2 "$plain/team/app:1"

@@ -31,8 +31,10 @@ static int take_success(void *arg, const cJSON *line, struct err *e) {
     if (digest[0] && (strncmp(digest, "sha256:", 7) != 0 || strlen(digest) != 7 + 64 || strspn(digest + 7, good) != 64))
         return err_set(e, EBADMSG, "banger-fetch answered with a digest that is none: reinstall banger");
     (void) snprintf(out->digest, sizeof(out->digest), "%s", digest);
+    out->known = json_true(line, "known");
     const int64_t all = pull->total ? pull->total : 1;
-    rpc_progress(pull->rpc, "pull", out->cached && !out->bytes ? "cached" : "done", all, all);
+    const char *how = out->known ? "here already" : out->cached && !out->bytes ? "cached" : "done";
+    rpc_progress(pull->rpc, "pull", how, all, all);
     pull->import.stage = "import"; /* what is left is its own matter */
     return 0;
 }
@@ -106,9 +108,12 @@ int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch
         r = workers_follow(rpc, workers, 2);
         if (r == -ECANCELED)
             (void) err_set(&local, ECANCELED, "the pull was cancelled");
+        else if (fetched->known && job->may_be_known)
+            r = 0; /* the import misses its layers, and says so */
         else if (r)
             local = *choose(&pull);
     }
+    fetched->known &= job->may_be_known;
     worker_end(&pull.fetch);
     worker_end(&pull.import.worker);
     if (r && e)

@@ -15,10 +15,12 @@ struct fetch_result {
     int64_t cached;  /* that the cache had */
     int64_t layers;  /* 0 for one file */
     char digest[80]; /* of the manifest, "sha256:<hex>"; "" for one file */
+    int known;       /* the digest is one of the request's `known`: nothing came, nothing was imported */
 };
 
 struct fetch_job {
     const cJSON *request;          /* unpriv/image/fetch/request.h */
+    int may_be_known;              /* the request has `known` */
     int cache;                     /* the blob cache's folder */
     int config;                    /* where the run configuration goes, -1 for one file */
     struct import_plan plan;       /* of the import; its descriptor 4 is the pipe */

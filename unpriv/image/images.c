@@ -35,6 +35,7 @@ cJSON *image_json(const struct image_record *r) {
     (void) cJSON_AddStringToObject(object, "kind", r->kind);
     (void) cJSON_AddStringToObject(object, "source", r->source);
     (void) cJSON_AddStringToObject(object, "kernel", r->kernel);
+    (void) cJSON_AddStringToObject(object, "digest", r->digest);
     (void) cJSON_AddNumberToObject(object, "size", (double) r->size);
     (void) cJSON_AddNumberToObject(object, "used", (double) r->used);
     (void) cJSON_AddStringToObject(object, "path", own ? path : r->source);

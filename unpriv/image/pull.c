@@ -1,17 +1,21 @@
 #include "pull.h"
 
+#include "../../common/cleanup.h"
 #include "../../common/json.h"
+#include "../store/copy.h"
 #include "fetcher.h"
 #include "images.h"
 #include "reference.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define LIMIT    ((int64_t) 64 << 30) /* bytes of all layers as the registry has them */
 #define PATIENCE 30                   /* seconds without progress */
 #define MIRRORS  8
+#define KNOWN    128 /* images that banger-fetch is told of */
 
 struct pull {
     struct reference reference;
@@ -77,19 +81,75 @@ static int take_arguments(const struct rpc *rpc, struct pull *pull, struct image
     return 0;
 }
 
+/* --- an image that is here already --------------------------------------------------- */
+
+/* The images whose bytes are those that a pull of their manifest would give. */
+struct known {
+    int64_t size;       /* as asked for */
+    cJSON *digests;     /* all of them are added, or NULL */
+    const char *digest; /* this one is looked for, or NULL */
+    struct image_record found;
+};
+
+static void look_at(const struct image_record *r, void *arg) {
+    struct known *known = arg;
+    if (!r->digest[0] || !image_is_own(r) || (r->asked != known->size && r->size != known->size))
+        return;
+    if (known->digests && cJSON_GetArraySize(known->digests) < KNOWN)
+        (void) cJSON_AddItemToArray(known->digests, cJSON_CreateString(r->digest));
+    if (known->digest && strcmp(r->digest, known->digest) == 0)
+        known->found = *r;
+}
+
+static void copied(void *arg, int64_t done, int64_t total) {
+    rpc_progress(arg, "import", "copying", done, total + 1); /* not done before it is on the disk */
+}
+
+static int cancelled(void *arg) {
+    return rpc_gone(arg);
+}
+
+/* The same manifest gives the same bytes: they are copied, or shared where the file system can. */
+static int copy_known(const struct rpc *rpc, const char *digest, int64_t size, int to, struct import_result *got,
+                      struct err *e) {
+    struct known known = {.size = size, .digest = digest};
+    struct copy_how how = {.progress = copied, .cancelled = cancelled, .arg = (void *) rpc};
+    char path[64];
+    int failed = store_images(look_at, &known, e);
+    if (failed)
+        return failed;
+    cleanup_fd int images = images_open(e);
+    if (images < 0)
+        return images;
+    (void) snprintf(path, sizeof(path), "%s/rootfs.ext4", known.found.id);
+    cleanup_fd int from = openat(images, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0)
+        return err_set(e, ENOENT, "the image with the same manifest was deleted meanwhile: pull again");
+    *got = (struct import_result){.size = known.found.size, .used = known.found.used};
+    return copy_disk(from, to, &how, e);
+}
+
 static int fill(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
                 struct import_result *got, struct err *e) {
     const struct pull *pull = arg;
     struct fetch_result fetched;
+    struct known known = {.size = pull->size, .digests = cJSON_AddArrayToObject(pull->request, "known")};
     const struct fetch_job job = {.request = pull->request,
+                                  .may_be_known = 1,
                                   .cache = rpc->fds[0],
                                   .config = files->config,
                                   .plan = {.mode = IMPORT_LAYERS, .size = (uint64_t) pull->size},
                                   .outputs = {files->rootfs},
                                   .output_count = 1};
-    (void) r;
     rpc_progress(rpc, "pull", "asking", 0, 0);
-    return fetcher_run(rpc, &job, &fetched, got, e);
+    int failed = store_images(look_at, &known, e);
+    if (failed == 0)
+        failed = fetcher_run(rpc, &job, &fetched, got, e);
+    if (failed == 0 && fetched.known)
+        failed = copy_known(rpc, fetched.digest, pull->size, files->rootfs, got, e);
+    (void) snprintf(r->digest, sizeof(r->digest), "%s", failed ? "" : fetched.digest);
+    r->asked = pull->size;
+    return failed;
 }
 
 int pull_op(struct rpc *rpc, cJSON **result, struct err *e) {

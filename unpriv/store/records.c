@@ -8,7 +8,8 @@
 static const struct column image_columns[] = {
     COLUMN(COLUMN_TEXT, image_record, id),     COLUMN(COLUMN_TEXT, image_record, name),
     COLUMN(COLUMN_TEXT, image_record, kind),   COLUMN(COLUMN_TEXT, image_record, source),
-    COLUMN(COLUMN_TEXT, image_record, kernel), COLUMN(COLUMN_I64, image_record, size),
+    COLUMN(COLUMN_TEXT, image_record, kernel), COLUMN(COLUMN_TEXT, image_record, digest),
+    COLUMN(COLUMN_I64, image_record, asked),   COLUMN(COLUMN_I64, image_record, size),
     COLUMN(COLUMN_I64, image_record, used),    COLUMN(COLUMN_I64, image_record, created),
 };
 

@@ -32,6 +32,8 @@ static const char *const migrations[] = {
     "CREATE INDEX vms_image ON vms(image);"
     "CREATE INDEX vms_kernel ON vms(kernel);",
     "ALTER TABLE images ADD COLUMN kernel TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE images ADD COLUMN digest TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE images ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

@@ -11,18 +11,21 @@
 
 #include <stdint.h>
 
-#define STORE_NAME_MAX 64
-#define STORE_TEXT_MAX 256
+#define STORE_NAME_MAX   64
+#define STORE_TEXT_MAX   256
+#define STORE_DIGEST_MAX 80
 
 struct image_record {
     char id[17]; /* 16 hex digits, random */
     char name[STORE_NAME_MAX];
-    char kind[16];               /* "debian", "oci", "bundle", "local" or "registered" */
-    char source[STORE_TEXT_MAX]; /* catalog entry or reference; of the last two the rootfs's absolute path */
-    char kernel[STORE_NAME_MAX]; /* that its VMs run with when they name none; "" = the catalog's default */
-    int64_t size;                /* of the ext4, bytes */
-    int64_t used;                /* of content, bytes */
-    int64_t created;             /* seconds since 1970 */
+    char kind[16];                 /* "debian", "oci", "bundle", "local" or "registered" */
+    char source[STORE_TEXT_MAX];   /* catalog entry or reference; of the last two the rootfs's absolute path */
+    char kernel[STORE_NAME_MAX];   /* that its VMs run with when they name none; "" = the catalog's default */
+    char digest[STORE_DIGEST_MAX]; /* of a registry's manifest, "sha256:<hex>"; "" for all else */
+    int64_t asked;                 /* the size that was asked for, 0: to fit the content */
+    int64_t size;                  /* of the ext4, bytes */
+    int64_t used;                  /* of content, bytes */
+    int64_t created;               /* seconds since 1970 */
 };
 
 struct kernel_record {

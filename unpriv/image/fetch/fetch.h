@@ -23,6 +23,7 @@ struct fetch {
     int64_t cached; /* the cache had */
     int64_t total;  /* of all blobs; 0: not known yet */
     size_t ready, layers;
+    int known;                    /* the image is here: nothing was fetched */
     char digest[DIGEST_TEXT_MAX]; /* of the manifest */
 };
 

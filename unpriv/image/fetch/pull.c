@@ -111,25 +111,39 @@ static int two_sizes(const struct work *w, const struct manifest *m, struct err 
     return 0;
 }
 
+static int fetch_layers(struct fetch *f, const struct manifest *m, size_t endpoint, struct err *e) {
+    struct work w = {0};
+    int r = start_work(&w, f, m->count, e);
+    for (size_t i = 0; r == 0 && i < m->count; i++)
+        w.feed.parts[i] = blob_of(&w, &m->layers[i], i + 1, endpoint);
+    if (r == 0)
+        r = two_sizes(&w, m, e);
+    w.feed.diff_ids = m->diff_ids;
+    f->layers = w.count;
+    if (r == 0)
+        r = run(&w, e);
+    end_work(&w);
+    return r;
+}
+
+static int is_known(const struct fetch *f) {
+    for (size_t i = 0; i < f->request.known_count; i++) {
+        if (strcmp(f->request.known[i], f->digest) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 int fetch_image(struct fetch *f, struct err *e) {
     struct manifest m = {0};
-    struct work w = {0};
     size_t endpoint = 0;
     fetch_progress(f);
     int r = registry_manifest(f, &m, &endpoint, e);
     if (r == 0)
         r = write_config(&m, e);
-    if (r == 0)
-        r = start_work(&w, f, m.count, e);
-    for (size_t i = 0; r == 0 && i < m.count; i++)
-        w.feed.parts[i] = blob_of(&w, &m.layers[i], i + 1, endpoint);
-    if (r == 0)
-        r = two_sizes(&w, &m, e);
-    w.feed.diff_ids = m.diff_ids;
-    f->layers = w.count;
-    if (r == 0)
-        r = run(&w, e);
-    end_work(&w);
+    f->known = r == 0 && is_known(f);
+    if (r == 0 && !f->known)
+        r = fetch_layers(f, &m, endpoint, e);
     manifest_free(&m);
     return r;
 }

@@ -18,7 +18,8 @@ void fetch_progress(const struct fetch *f) {
 void fetch_succeeded(const struct fetch *f) {
     char text[320];
     tell(f);
-    (void) snprintf(text, sizeof(text), "{\"ok\":true,\"bytes\":%lld,\"cached\":%lld,\"layers\":%zu,\"digest\":\"%s\"}",
-                    (long long) f->bytes, (long long) f->cached, f->layers, f->digest);
+    (void) snprintf(text, sizeof(text),
+                    "{\"ok\":true,\"known\":%s,\"bytes\":%lld,\"cached\":%lld,\"layers\":%zu,\"digest\":\"%s\"}",
+                    f->known ? "true" : "false", (long long) f->bytes, (long long) f->cached, f->layers, f->digest);
     messages_line(text);
 }

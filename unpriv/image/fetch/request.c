@@ -31,13 +31,26 @@ static int take_endpoint(const cJSON *item, struct endpoint *out, struct err *e)
     return 0;
 }
 
+/* More than there is room for are passed over: what is not known is fetched. */
+static int take_known(const cJSON *object, struct fetch_request *out, struct err *e) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, "known")) {
+        const char *digest = cJSON_GetStringValue(item);
+        if (!digest || !reference_is_digest(digest))
+            return err_set(e, EINVAL, "\"known\" must be a list of digests");
+        if (out->known_count < KNOWN_MAX)
+            (void) snprintf(out->known[out->known_count++], DIGEST_TEXT_MAX, "%s", digest);
+    }
+    return 0;
+}
+
 static int take_image(const cJSON *object, struct fetch_request *out, struct err *e) {
     const char *reference = json_string(object, "reference", e);
     const char *platform = json_string_or(object, "platform", "", e);
     const cJSON *endpoints = cJSON_GetObjectItemCaseSensitive(object, "endpoints");
     const cJSON *item = NULL;
     if (!reference || !platform || reference_parse(reference, &out->reference, e) ||
-        platform_parse(platform, &out->platform, e))
+        platform_parse(platform, &out->platform, e) || take_known(object, out, e))
         return -EINVAL;
     cJSON_ArrayForEach(item, endpoints) {
         if (out->endpoint_count == ENDPOINTS_MAX)

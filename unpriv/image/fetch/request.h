@@ -8,17 +8,17 @@
  *
  *   {"mode":"image", "reference":"HOST/PATH:TAG", "platform":"linux/amd64",
  *    "endpoints":[{"host":"HOST[:PORT]", "insecure":false, "username":"", "password":"", "token":""}, ...],
- *    "limit":BYTES, "patience":SECONDS}
- *       the pipe gets the layers (stream.h). Endpoints are tried in order: mirrors, then
- *       the registry itself. `token` is an identity token (docker login's, OAuth2 refresh
- *       token). Of all the layers at most `limit` bytes.
+ *    "known":["sha256:HEX", ...], "limit":BYTES, "patience":SECONDS}
+ *       the pipe gets the layers (stream.h), or nothing where the image's manifest is one of
+ *       `known`. Endpoints are tried in order: mirrors, then the registry itself. `token` is an
+ *       identity token (docker login's, OAuth2 refresh token). Of all the layers at most `limit` bytes.
  *   {"mode":"file", "url":"https://...", "sha256":"HEX", "insecure":false, "limit":BYTES, "patience":SECONDS}
  *       the pipe gets the file's bytes; an end of the pipe says nothing about the digest, the
  *       last line does.
  *
  * It writes JSON lines to descriptor 2:
  *   {"progress":{"bytes":N,"total":N,"ready":N,"layers":N}}   at most every 100 ms; total 0: not known yet
- *   {"ok":true,"bytes":N,"cached":N,"layers":N,"digest":"sha256:HEX"}
+ *   {"ok":true,"known":BOOL,"bytes":N,"cached":N,"layers":N,"digest":"sha256:HEX"}
  *   {"ok":false,"code":ERRNO,"error":"sentence"}              EPIPE: nobody reads the pipe any more */
 #ifndef BANGER_IMAGE_FETCH_REQUEST_H
 #define BANGER_IMAGE_FETCH_REQUEST_H
@@ -31,6 +31,7 @@
 
 #define REQUEST_BYTES_MAX 65536
 #define ENDPOINTS_MAX     8
+#define KNOWN_MAX         128
 #define SECRET_MAX        8192 /* bytes of a password or token, with the NUL */
 #define URL_MAX_BYTES     4096
 
@@ -49,6 +50,8 @@ struct fetch_request {
     struct platform platform;
     struct endpoint endpoints[ENDPOINTS_MAX]; /* of a file: one, made from the URL */
     size_t endpoint_count;
+    char known[KNOWN_MAX][DIGEST_TEXT_MAX]; /* manifests of images that are here */
+    size_t known_count;
     char url[URL_MAX_BYTES], digest[DIGEST_TEXT_MAX]; /* of a file */
     int64_t limit;
     int patience; /* seconds without progress until an attempt is given up */
