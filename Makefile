@@ -55,6 +55,8 @@ IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(CON
 IMPORT_LIB := -larchive -lext2fs -lcom_err -lcjson -lisal -lzstd -llzma -llz4 -lbz2 -lz -lcrypto -l:libsodium.a -lpthread
 FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(CONFINED_SRC)
 FETCH_LIB  := -lcurl -lcrypto -lcjson
+DNS_SRC    := $(wildcard unpriv/dns/*.c policy/*.c)
+DNS_LIB    := -lldns
 DAEMON_SRC := $(filter-out $(CONFINED_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
@@ -65,7 +67,7 @@ CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c)
 # does every call load what only doctor needs.
 CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libzstd.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
-PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-agent
+PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-dns banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .PHONY: all build help install uninstall deb quickstart check audit vm-check lint fuzz bench clean deps test-deps
@@ -84,6 +86,8 @@ $(BUILD)/banger-import: $(call object,$(IMPORT_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(IMPORT_LIB)
 $(BUILD)/banger-fetch: $(call object,$(FETCH_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(FETCH_LIB)
+$(BUILD)/banger-dns: $(call object,$(DNS_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DNS_LIB)
 # The jail's init and the guest's agent are static: neither can count on a library being there.
 $(BUILD)/banger-jail: $(call object,$(JAIL_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) -static-pie -Wl,-z,now,-z,relro,--gc-sections -o $@ $^
@@ -130,9 +134,9 @@ help:
 # --- unit tests: everything but the mains, under ASan and UBSan --------------
 MAINS    := $(wildcard */main.c */*/main.c */*/*/main.c)
 UNIT_SRC := $(filter-out $(MAINS),$(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) \
-    $(FETCH_SRC) $(DAEMON_SRC) $(CLI_SRC)))
+    $(FETCH_SRC) $(DNS_SRC) $(DAEMON_SRC) $(CLI_SRC)))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
-UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(FETCH_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
+UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(FETCH_LIB) $(DNS_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
 
 $(BUILD)/san/%.o: %.c $(BUILD)/prefix
@@ -153,7 +157,7 @@ vm-check: test-deps build
 	@E2E_STORE=$${E2E_STORE:-$(BUILD)/vm-store/plain} VM_STORE=$${VM_STORE:-$(BUILD)/vm-store/rig} \
 	    tests/world.sh tests/vm/run.sh $(PARTS)
 lint: test-deps
-	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(FETCH_SRC) \
+	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(FETCH_SRC) $(DNS_SRC) \
 	    $(DAEMON_SRC) $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
 # The helper as clang counts it; the path is the same in guests (.make/coverage.sh).
 COUNTERS ?= /var/tmp/banger-coverage

@@ -45,7 +45,8 @@ install_files() {
     folders "$DESTDIR$bin" "$DESTDIR$libexec" "$DESTDIR$data"
     install_helper
     put 0755 "$BUILD/banger" "$BUILD/bangerd" "$DESTDIR$bin/"
-    put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-agent" "$DESTDIR$libexec/"
+    put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-dns" \
+        "$BUILD/banger-agent" "$DESTDIR$libexec/"
     put 0644 policy/policy.conf.in "$DESTDIR$data/"
     rm -rf "$DESTDIR$data/images"
     cp -R guest/images "$DESTDIR$data/images"

@@ -34,6 +34,17 @@ static void count_kernel(const struct kernel_record *r, void *arg) {
     ++*(int *) arg;
 }
 
+/* Where names are answered, and what keeps them from it. */
+static void add_dns(cJSON *status) {
+    struct dns_hello hello;
+    char place[DNS_PLACE_SIZE];
+    int pid = 0;
+    vm_dns_status(&hello, &pid);
+    (void) cJSON_AddStringToObject(status, "dns", dns_place(&hello, place));
+    (void) cJSON_AddNumberToObject(status, "dns_pid", pid);
+    (void) cJSON_AddStringToObject(status, "dns_problem", hello.text);
+}
+
 static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) rpc;
     int vms = 0;
@@ -62,6 +73,7 @@ static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) cJSON_AddNumberToObject(status, "running", vm_running_count());
     (void) cJSON_AddNumberToObject(status, "images", images);
     (void) cJSON_AddNumberToObject(status, "kernels", kernels);
+    add_dns(status);
     return 0;
 }
 
@@ -170,6 +182,22 @@ static void check_cgroup(cJSON *checks) {
         add_check(checks, "cgroup", PASS, "each VM has a cgroup with a ceiling for memory and tasks", "");
 }
 
+static void check_dns(cJSON *checks) {
+    struct dns_hello hello;
+    char text[64], place[DNS_PLACE_SIZE];
+    int pid = 0;
+    vm_dns_status(&hello, &pid);
+    (void) snprintf(text, sizeof(text), "%s answers for .vm", dns_place(&hello, place));
+    if (pid)
+        add_check(checks, "dns", PASS, text, "");
+    else if (hello.error == EADDRINUSE)
+        add_check(checks, "dns", WARN, hello.text,
+                  "end what `ss -lnptu sport = :42069` shows; names are answered soon after");
+    else
+        add_check(checks, "dns", WARN, *hello.text ? hello.text : "banger-dns is being started",
+                  "without it VMs have addresses but no names; see bangerd.log");
+}
+
 static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) e;
     *result = cJSON_CreateObject();
@@ -182,6 +210,7 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     check_kvm(checks, rpc->op, answers);
     check_landlock(checks);
     check_cgroup(checks);
+    check_dns(checks);
     return 0;
 }
 

@@ -233,6 +233,7 @@ int engine_main(int monitor, int listener, int ready, const char *state_path) {
     /* VMs that cannot be mended now (no helper, say) are no reason to refuse the requests that would tell why. */
     if (vm_recover(&e))
         log_error(0, "start-up: %s", e.text);
+    vm_dns_begin();
     (void) malloc_trim(0);
     log_info(0, "engine serves, Landlock ABI %d", engine.landlock);
     tell(ready, "ok");

@@ -24,7 +24,7 @@
 #define RESTARTS_MAX    5 /* of the engine, in RESTART_SPAN_MS */
 #define RESTART_SPAN_MS 60000
 #define STOP_WAIT_MS    10000 /* the engine gets this long to end by itself */
-#define WORKERS_MAX     64    /* banger-import and banger-fetch */
+#define WORKERS_MAX     64    /* banger-import, banger-fetch and banger-dns */
 #define WORKER_FDS_MAX  8
 
 static struct {
@@ -154,7 +154,10 @@ static int give_helper(const struct monitor_request *request, struct answer *ans
 }
 
 static int start_worker(uint32_t op, const int *fds, size_t count, struct answer *answer) {
-    const int fetches = op == MONITOR_FETCH;
+    static const char *const programs[] = {[MONITOR_IMPORT] = BANGER_LIBEXECDIR "/banger-import",
+                                           [MONITOR_FETCH] = BANGER_LIBEXECDIR "/banger-fetch",
+                                           [MONITOR_DNS] = BANGER_LIBEXECDIR "/banger-dns"};
+    const char *path = programs[op];
     size_t place = 0;
     while (place < WORKERS_MAX && monitor.workers[place] > 0)
         place++;
@@ -162,13 +165,8 @@ static int start_worker(uint32_t op, const int *fds, size_t count, struct answer
         return count < 2 ? -EINVAL : -EAGAIN;
     int all[WORKER_FDS_MAX + 2] = {-1, -1};
     memcpy(&all[2], fds, sizeof(int) * count);
-    char *const argv[] = {(char *) (fetches ? "banger-fetch" : "banger-import"), NULL};
-    const struct child child = {.path =
-                                    fetches ? BANGER_LIBEXECDIR "/banger-fetch" : BANGER_LIBEXECDIR "/banger-import",
-                                .argv = argv,
-                                .fds = all,
-                                .count = count + 2,
-                                .death_signal = SIGKILL};
+    char *const argv[] = {(char *) strrchr(path, '/') + 1, NULL};
+    const struct child child = {.path = path, .argv = argv, .fds = all, .count = count + 2, .death_signal = SIGKILL};
     pid_t pid = child_start(&child);
     if (pid < 0)
         return pid;
@@ -212,6 +210,7 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
         return give_helper(request, answer);
     case MONITOR_IMPORT:
     case MONITOR_FETCH:
+    case MONITOR_DNS:
         return start_worker(request->op, fds, count, answer);
     case MONITOR_STOP:
         return stop();

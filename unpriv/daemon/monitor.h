@@ -25,6 +25,7 @@ enum monitor_op {
     MONITOR_CGROUP_END = 8, /* slot: the VM is gone */
     MONITOR_CGROUP_WHY = 9, /* -> text: why VMs have none, or "" */
     MONITOR_FETCH = 10,     /* as MONITOR_IMPORT, but banger-fetch */
+    MONITOR_DNS = 11,       /* the same, banger-dns */
 };
 
 enum monitor_socket { MONITOR_QMP = 0, MONITOR_AGENT = 1 };
@@ -71,6 +72,8 @@ int monitor_helper(enum wire_worker worker, struct err *e);
 int monitor_import(const int *fds, size_t count, struct err *e);
 /* The same with banger-fetch. */
 int monitor_fetch(const int *fds, size_t count, struct err *e);
+/* The same with banger-dns. */
+int monitor_dns(const int *fds, size_t count, struct err *e);
 /* A fresh cgroup with a VM's ceilings, for priv_vmm_spawn: its folder (the caller's), or -EOPNOTSUPP
  * where bangerd's own cgroup is not delegated; then VMs run without. */
 int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e);

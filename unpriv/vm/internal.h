@@ -98,6 +98,16 @@ int vm_disk_grow(const struct vm_record *r, struct err *e);
  * watches over it, in a thread of its own. */
 void vm_egress_worker(int sock);
 
+/* --- dns.c ---------------------------------------------------------------------------- */
+
+/* The VM runs, or does not any longer: its name is answered, or not. Never waits. */
+void vm_dns_changed(const struct vm_record *r);
+
+/* --- known_hosts.c ------------------------------------------------------------------- */
+
+/* Forgets the host keys that ssh has accepted for the VM of this name. Safe twice. */
+int vm_known_hosts_drop(const char *name, struct err *e);
+
 /* --- recover.c: every record, in an array of the caller's (free) ---------------- */
 
 struct vm_records {

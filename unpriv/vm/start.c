@@ -337,6 +337,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
         r->state = VM_RUNNING;
         rc = store_vm_update(r, e);
     }
+    vm_dns_changed(r);
     if (rc) {
         undo_start(&s, live);
         return rc;

@@ -29,6 +29,7 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     r->pid = 0;
     struct err store;
     int stored = store_vm_update(r, &store);
+    vm_dns_changed(r);
     if (stored && stored != -ENOENT && rc == 0) {
         *e = store;
         rc = stored;

@@ -5,6 +5,7 @@
 #define BANGER_VM_VM_H
 
 #include "../../common/err.h"
+#include "../dns/proto.h"
 #include "../store/store.h"
 
 #include <cjson/cJSON.h>
@@ -17,6 +18,12 @@ int vm_recover(struct err *e);
 
 /* The stable JSON form of a record (docs/protocol.md). */
 cJSON *vm_json(const struct vm_record *r);
+
+/* Has the names of running VMs answered by a banger-dns from now on, in a thread of its own:
+ * one that ends is started again. Once, after vm_recover. */
+void vm_dns_begin(void);
+/* What the last banger-dns said, its pid (0 while none answers). */
+void vm_dns_status(struct dns_hello *hello, int *pid);
 
 /* How many VMs are running, for daemon.status. */
 int vm_running_count(void);
