@@ -15,6 +15,7 @@
 #include "registry.h"
 #include "run.h"
 #include "session.h"
+#include "ssh.h"
 #include "stores.h"
 #include "vm.h"
 
@@ -251,6 +252,13 @@ static const struct option kernel_import_options[] = {
     END_OPTION,
 };
 
+static const struct option ssh_config_options[] = {
+    {OPT_INSTALL, "install", 0, OPTION_FLAG, NULL, "have `ssh NAME.vm` work: include it in ~/.ssh/config", NULL},
+    {OPT_UNINSTALL, "uninstall", 0, OPTION_FLAG, NULL, "take that back", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+
 static const struct option audit_show_options[] = {
     {OPT_USER, "user", 'u', OPTION_TEXT, "NAME|UID", "of this account only", NULL},
     {OPT_LINES, "lines", 'n', OPTION_COUNT, "N", "the last N records of each (default 20)", NULL},
@@ -361,6 +369,10 @@ const struct command commands[] = {
      command_audit_verify, audit_verify_details},
     {"audit", "rotate", NULL, "[OPTIONS]", "As root: begin new audit files", audit_rotate_options, 0, 0, 0,
      command_audit_rotate, audit_rotate_details},
+    {NULL, "ssh-config", NULL, "[OPTIONS]", "Show or install what `ssh NAME.vm` needs", ssh_config_options, 0, 0, 0,
+     command_ssh_config, NULL},
+    {NULL, "ssh-proxy", NULL, "HOST [PORT]", "For ssh's ProxyCommand: connect to a VM", plain_options, 1, 2, 0,
+     command_ssh_proxy, NULL},
     {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", doctor_options, 0, 0, 0, command_doctor, NULL},
     {NULL, "version", NULL, "", "Print the version", plain_options, 0, 0, 0, command_version, NULL},
     {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 2, 0, command_help, NULL},

@@ -2,7 +2,6 @@
  * changes, then all are worked on at the same time, and what goes wrong with one stops
  * none of the others. */
 #include "client.h"
-#include "key.h"
 #include "output.h"
 #include "session.h"
 #include "signals.h"
@@ -70,9 +69,6 @@ static int one_vm(const struct errand *a, const struct target *target, struct pr
     const char *id = output_member(target->vm, "id");
     struct client_call call = {.op = a->kind->op, .args = arguments(a, id), .progress = progress};
     int r = client_request(&call, &result, e);
-    const struct paths *paths = r == 0 && strcmp(a->kind->op, "vm.delete") == 0 ? client_paths(NULL) : NULL;
-    if (paths)
-        key_forget(paths, id);
     *freed = output_number(result, "freed");
     cJSON_Delete(result);
     return r;

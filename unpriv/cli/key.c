@@ -62,27 +62,3 @@ int key_public(const struct paths *paths, char text[KEY_TEXT_MAX], struct err *e
     }
     return r;
 }
-
-void key_alias(const char *id, char out[64]) {
-    (void) snprintf(out, 64, "banger-%.40s", id);
-}
-
-void key_forget(const struct paths *paths, const char *id) {
-    char path[PATH_MAX + 24], fresh[PATH_MAX + 48], alias[64];
-    (void) snprintf(path, sizeof(path), "%s/ssh/known_hosts", paths->state);
-    (void) snprintf(fresh, sizeof(fresh), "%s.%d", path, (int) getpid());
-    key_alias(id, alias);
-    size_t length = strlen(alias), room = 0;
-    cleanup_file FILE *in = fopen(path, "re");
-    cleanup_file FILE *out = in ? fopen(fresh, "wxe") : NULL;
-    cleanup_free char *line = NULL;
-    int dropped = 0;
-    while (out && getline(&line, &room, in) > 0) {
-        if (strncmp(line, alias, length) == 0 && strchr(" ,", line[length]))
-            dropped = 1;
-        else
-            (void) fputs(line, out);
-    }
-    if (out && (!dropped || fflush(out) != 0 || rename(fresh, path) < 0))
-        (void) unlink(fresh);
-}

@@ -10,10 +10,4 @@
 /* Reads the public key, made with ssh-keygen on first use, as a line of authorized_keys. */
 int key_public(const struct paths *paths, char text[KEY_TEXT_MAX], struct err *e);
 
-/* Forgets the host key of the VM `id` (its entries in known_hosts are under its id). */
-void key_forget(const struct paths *paths, const char *id);
-
-/* The name that a VM has in known_hosts. */
-void key_alias(const char *id, char out[64]);
-
 #endif

@@ -56,6 +56,8 @@ enum option_id {
     OPT_HEAD,
     OPT_SYSLOG,
     OPT_WITH_SSH,
+    OPT_INSTALL,
+    OPT_UNINSTALL,
     OPT_FROM_IMAGE,
     OPT_DOCKER,
     OPT_SCRIPT,

@@ -1,6 +1,6 @@
 /* Where banger keeps things for an account: XDG folders, made 0700.
  *
- *   $XDG_CONFIG_HOME/banger   (~/.config/banger)        config.toml, catalog.toml{,.minisig}, trusted-keys
+ *   $XDG_CONFIG_HOME/banger   (~/.config/banger)        config.toml, catalog.toml{,.minisig}, trusted-keys, ssh_config
  *   $XDG_STATE_HOME/banger    (~/.local/state/banger)   everything below
  *       banger.db             SQLite
  *       bangerd.log
@@ -8,7 +8,8 @@
  *       images/<id>/rootfs.ext4
  *       kernels/<id>/{vmlinux,initrd}
  *       vms/<slot, %03x>/{root.ext4|root.cow,work.ext4,console.log,vmm.log,status,qmp.sock,agent.sock,jail/}
- *       ssh/{id_ed25519,id_ed25519.pub,known_hosts}     made by the CLI
+ *       ssh/{id_ed25519,id_ed25519.pub}                 made by the CLI
+ *       ssh/hosts/<name>.vm                             host keys, written by ssh, removed with the VM
  *   $XDG_CACHE_HOME/banger    (~/.cache/banger)         scratch of the CLI
  *
  * The socket is in the state folder, not in $XDG_RUNTIME_DIR: a cron job and a

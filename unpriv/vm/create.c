@@ -112,6 +112,8 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
     if (rc == 0)
         rc = vm_folder_remove(r->slot, e);
     if (rc == 0)
+        rc = vm_known_hosts_drop(r->name, e);
+    if (rc == 0)
         rc = store_vm_delete(r->id, e);
     if (rc == -ENOENT)
         rc = 0;
