@@ -188,6 +188,25 @@ Test(store, a_newer_database_is_refused_and_left_alone) {
     cr_expect_eq(store_open(folder, &e), 0, "%s", e.text);
 }
 
+Test(store, an_egress_list_goes_with_its_vm) {
+    static const char list[] = "allow=192.0.2.0/24,host.example.org";
+    char text[64] = "x";
+    struct err e = {0};
+    add_base();
+    struct vm_record r = vm("00000000000000c1", "web", 3);
+    cr_assert_eq(store_vm_add(&r, &e), 0, "%s", e.text);
+    cr_expect_eq(store_egress_get(r.id, text, sizeof(text), &e), 0);
+    cr_expect_str_eq(text, "");
+    cr_expect_eq(store_egress_set(r.id, "allow=192.0.2.1", &e), 0, "%s", e.text);
+    cr_expect_eq(store_egress_set(r.id, list, &e), 0, "%s", e.text);
+    cr_expect_eq(store_egress_get(r.id, text, sizeof(text), &e), 0);
+    cr_expect_str_eq(text, list);
+    cr_expect_eq(store_vm_delete(r.id, &e), 0);
+    cr_expect_eq(store_egress_get(r.id, text, sizeof(text), &e), 0);
+    cr_expect_str_eq(text, "");
+    cr_expect_lt(store_egress_set("0123456789abcdef", list, &e), 0, "no VM, no list");
+}
+
 Test(store, a_damaged_database_is_one_sentence) {
     struct err e = {0};
     char path[128];

@@ -7,6 +7,7 @@
 #include "bundle.h"
 #include "config.h"
 #include "doctor.h"
+#include "egress.h"
 #include "load.h"
 #include "local.h"
 #include "options.h"
@@ -69,8 +70,15 @@ static void resolve_name(char *out, size_t size) {
         {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root: 8G, 8GiB", resolve_disk},                 \
         {OPT_ROOT_DISK,    "root-disk", 0, OPTION_CHOICE, ROOT_DISK_WORDS, "how its root comes from the image",        \
          resolve_root_disk},                                                                                           \
-        {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network", NULL}, {                                    \
-        OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs (default)", NULL                \
+        {OPT_EGRESS,                                                                                                   \
+         "egress",                                                                                                     \
+         0,                                                                                                            \
+         OPTION_EGRESS,                                                                                                \
+         "none|nat|allow=CIDR|NAME,...",                                                                               \
+         "what it may reach: docs/egress.md (default none)",                                                           \
+         NULL},                                                                                                        \
+        {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat: the Internet", NULL}, {                      \
+        OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone", NULL        \
     }
 #define SSH_OPTION                                                                                                     \
     {                                                                                                                  \
@@ -137,8 +145,9 @@ static const struct option set_options[] = {
     {OPT_VCPU, "vcpu", 0, OPTION_COUNT, "N", "virtual processors, of a stopped VM", NULL},
     {OPT_MEMORY, "memory", 'm', OPTION_MEMORY, "SIZE", "memory, of a stopped VM: 2G, 2GiB, or plain MiB", NULL},
     {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root, of a stopped VM; it only grows", NULL},
-    {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "let it reach the network, at once", NULL},
-    {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "no network but this account's VMs, at once", NULL},
+    {OPT_EGRESS, "egress", 0, OPTION_EGRESS, "none|nat|allow=CIDR|NAME,...", "what it may reach, at once", NULL},
+    {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat", NULL},
+    {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none", NULL},
     JSON_OPTION,
     HELP_OPTION,
     END_OPTION,
@@ -332,6 +341,8 @@ const struct command commands[] = {
      1, 1, command_exec, exec_details},
     {"vm", "ssh", NULL, "NAME [-- COMMAND...]", "The same through the guest's ssh server", plain_options, 1, 1, 1,
      command_ssh, NULL},
+    {"vm", "egress", NULL, "NAME [OPTIONS]", "Show what a VM may reach and what it has asked for", show_options, 1, 1,
+     0, command_egress, NULL},
     {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
     {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},
     {"image", "show", NULL, "NAME [OPTIONS]", "Show an image", show_options, 1, 1, 0, command_image_show, NULL},

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "../egress/rules.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
@@ -138,6 +140,12 @@ static int take_value(const struct option *o, const char *text, struct invocatio
             return bad_value(o, text, wanted, e);
         }
         break;
+    case OPTION_EGRESS: {
+        struct egress_rules rules;
+        if (egress_rules_parse(text, &rules, e))
+            return err_prefix(e, "--%s", o->name);
+        break;
+    }
     case OPTION_LIST:
         if (!strchr(text, '=') || text[0] == '=')
             return bad_value(o, text, "NAME=value", e);
@@ -170,6 +178,8 @@ static const struct rule {
     {OPT_DETACH, FORBIDS, ARG_COMMAND,
      "--detach runs no command: leave --detach out, or run it afterwards with `banger vm exec NAME -- COMMAND`"},
     {OPT_NAT, FORBIDS, OPT_NO_NAT, "--nat and --no-nat contradict each other: leave one of them out"},
+    {OPT_EGRESS, FORBIDS, OPT_NAT, "--nat is short for --egress nat: leave one of them out"},
+    {OPT_EGRESS, FORBIDS, OPT_NO_NAT, "--no-nat is short for --egress none: leave one of them out"},
     {OPT_WITH_SSH, FORBIDS, OPT_NO_START, "--with-ssh needs the VM started: leave one of it and --no-start out"},
     {OPT_FROM, NEEDS, OPT_BRANCH, "--from says where a new branch starts: add --branch NAME"},
     {OPT_BRANCH, NEEDS, ARG_POSITIONAL, "--branch is for a workspace: give the PATH of a repository too"},

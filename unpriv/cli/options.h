@@ -23,6 +23,7 @@ enum option_id {
     OPT_ROOT_DISK,
     OPT_NAT,
     OPT_NO_NAT,
+    OPT_EGRESS,
     OPT_NO_START,
     OPT_RM,
     OPT_DETACH,
@@ -77,6 +78,7 @@ enum option_kind {
     OPTION_DISK,   /* to bytes; a plain number is bytes */
     OPTION_SIGNAL, /* a name or number, to the number */
     OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
+    OPTION_EGRESS, /* unpriv/egress/rules.h */
     OPTION_LIST,   /* NAME=value, may be repeated */
 };
 

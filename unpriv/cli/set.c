@@ -20,11 +20,12 @@ int command_set(const struct invocation *in) {
         if (options_given(in, numbers[i].option))
             (void) cJSON_AddNumberToObject(args, numbers[i].key, (double) options_number(in, numbers[i].option, 0));
     }
-    if (options_given(in, OPT_NAT) || options_given(in, OPT_NO_NAT))
-        (void) cJSON_AddStringToObject(args, "egress", options_given(in, OPT_NAT) ? "nat" : "none");
+    if (options_given(in, OPT_EGRESS) || options_given(in, OPT_NAT) || options_given(in, OPT_NO_NAT))
+        (void) cJSON_AddStringToObject(args, "egress",
+                                       options_text(in, OPT_EGRESS, options_given(in, OPT_NAT) ? "nat" : "none"));
     if (cJSON_GetArraySize(args) == 1) {
         cJSON_Delete(args);
-        (void) err_set(&e, EINVAL, "nothing is to be set: give --memory, --vcpu, --disk-size, --nat or --no-nat");
+        (void) err_set(&e, EINVAL, "nothing is to be set: give --memory, --vcpu, --disk-size or --egress");
         output_error(&e);
         return EXIT_USAGE;
     }

@@ -216,12 +216,29 @@ int priv_net_down(uint64_t op, uint32_t slot, struct err *e) {
     return r;
 }
 
-int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e) {
-    struct wire_request rq = {.op = WIRE_NET_EGRESS, .op_id = op, .slot = slot, .kind = mode};
+static int egress_part(uint64_t op, uint32_t slot, enum wire_egress mode, const struct wire_cidr *cidrs, size_t count,
+                       struct err *e) {
+    struct wire_request rq = {
+        .op = WIRE_NET_EGRESS, .op_id = op, .slot = slot, .kind = mode, .cidr_count = (uint32_t) count};
     struct wire_reply reply = {0};
     int fd;
+    if (count)
+        memcpy(rq.cidrs, cidrs, count * sizeof(*cidrs));
     int r = call(&rq, NULL, &reply, &fd, e);
     fdpass_close(&fd, 1);
+    return r;
+}
+
+int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, const struct wire_cidr *cidrs, size_t count,
+                    struct err *e) {
+    int r;
+    do {
+        size_t part = count < WIRE_CIDR_MAX ? count : WIRE_CIDR_MAX;
+        r = egress_part(op, slot, mode, cidrs, part, e);
+        count -= part;
+        cidrs = part ? cidrs + part : cidrs;
+        mode = mode == WIRE_EGRESS_LIST ? WIRE_EGRESS_LIST_ADD : mode;
+    } while (r == 0 && count > 0);
     return r;
 }
 

@@ -14,7 +14,9 @@
  * caller's) and the account's subnet, or a negative errno. */
 int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e);
 int priv_net_down(uint64_t op, uint32_t slot, struct err *e);
-int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, struct err *e);
+/* What the slot's guest may reach; `cidrs` (any number, for LIST and LIST_ADD) go in as many calls as it takes. */
+int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, const struct wire_cidr *cidrs, size_t count,
+                    struct err *e);
 /* Slots of this account that have something in the kernel. */
 int priv_net_list(uint64_t op, uint64_t slots[(SLOT_MAX + 63) / 64], uint32_t *subnet, struct err *e);
 /* Where the helper keeps its records of this account: asked by a NET_LIST, which is one. */

@@ -34,6 +34,8 @@ static const char *const migrations[] = {
     "ALTER TABLE images ADD COLUMN kernel TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE images ADD COLUMN digest TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE images ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE egress ("
+    " vm TEXT PRIMARY KEY REFERENCES vms(id) ON DELETE CASCADE, rules TEXT NOT NULL) STRICT;",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

@@ -9,6 +9,7 @@
 #include "../../common/addr.h"
 #include "../../common/err.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define STORE_NAME_MAX   64
@@ -85,5 +86,10 @@ int store_vm_get(const char *name, struct vm_record *r, struct err *e);
 int store_vm_update(const struct vm_record *r, struct err *e); /* by id, all members but id, slot */
 int store_vm_delete(const char *id, struct err *e);
 int store_vms(void (*each)(const struct vm_record *r, void *arg), void *arg, struct err *e);
+
+/* What a VM may reach where it has a list: the rules' text (unpriv/egress/rules.h). "" for one that has none.
+ * Goes with the VM's record. */
+int store_egress_get(const char *vm, char *rules, size_t size, struct err *e);
+int store_egress_set(const char *vm, const char *rules, struct err *e); /* "" takes it away */
 
 #endif

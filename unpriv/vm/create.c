@@ -67,6 +67,8 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
         r->remove = 1; /* until the request has succeeded */
         *live = vm_lock_new(r);
         rc = *live ? store_vm_add(r, e) : err_set(e, ENOMEM, "out of memory");
+        if (rc == 0 && r->egress == WIRE_EGRESS_LIST)
+            rc = store_egress_set(r->id, spec->rules.text, e);
         if (rc && *live)
             vm_unlock(*live);
     }

@@ -25,7 +25,6 @@ static _Atomic int nap_ms = NAP_LEAST_MS;
 
 /* Pass 0 leaves out a VM that something is happening to: pass 1 waits for it. */
 static int mend(const struct vm_record *old, int pass) {
-    struct vm_record r;
     struct err e;
     struct vm_live *live = vm_live_hold(old);
     if (!live)
@@ -35,10 +34,11 @@ static int mend(const struct vm_record *old, int pass) {
         vm_live_drop(live);
         return busy;
     }
-    /* Still there, and still the one of this slot: what is down has no rules. */
-    if (vm_live_runs(live) && store_vm_get(live->id, &r, NULL) == 0 && r.egress != WIRE_EGRESS_NONE &&
-        priv_net_egress(0, r.slot, (enum wire_egress) r.egress, &e))
-        log_error(0, "VM %s: %s", r.name, e.text);
+    /* Still there: what is down has no rules. */
+    struct gate *gate = vm_live_runs(live) ? vm_live_gate(live) : NULL;
+    if (gate && gate_apply(gate, 0, &e))
+        log_error(0, "VM %s: %s", old->name, e.text);
+    gate_drop(gate);
     vm_unlock(live);
     return 0;
 }

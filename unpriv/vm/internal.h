@@ -4,6 +4,7 @@
 
 #include "../agent/link.h"
 #include "../daemon/rpc.h"
+#include "../egress/gate.h"
 #include "../image/importer.h"
 #include "../store/copy.h"
 #include "vm.h"
@@ -23,6 +24,7 @@ struct vm_live {
     int pidfd;                  /* -1 while it does not run */
     _Atomic int full;           /* 1 while its VMM holds it because the host's disk is full */
     struct link *link;          /* NULL until the guest is ready, or when it has to be connected again */
+    struct gate *gate;          /* what it may reach; NULL while it does not run */
 };
 
 /* The entry for a record, made when there is none; counted. */
@@ -45,6 +47,11 @@ int vm_live_began(struct vm_live *live, int pidfd, struct err *e);
 void vm_live_ended(struct vm_live *live);
 /* Takes `link`. */
 void vm_live_linked(struct vm_live *live, struct link *link);
+
+/* The lock is held: takes `gate`, which ends with the process. */
+void vm_live_gated(struct vm_live *live, struct gate *gate);
+/* Its gate, counted; NULL while it does not run. Needs no lock. */
+struct gate *vm_live_gate(struct vm_live *live);
 
 /* 1 while it has a process. */
 int vm_live_runs(struct vm_live *live);
@@ -91,6 +98,16 @@ void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
 /* Makes the work disk's file as large as the record says where it is smaller; its file system
  * grows in the guest, at boot. 0 or a negative errno. */
 int vm_disk_grow(const struct vm_record *r, struct err *e);
+
+/* --- gates.c: what VMs may reach -------------------------------------------------- */
+
+/* The rules of a record. 0 or a negative errno. */
+int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct err *e);
+/* The lock is held: gives a VM that is about to run, or was found running, its gate. */
+int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e);
+/* The lock is held: from now on the VM may reach what the rules say, also while it runs. */
+int vm_egress_change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
+                     struct err *e);
 
 /* --- egress.c ----------------------------------------------------------------------- */
 
@@ -195,13 +212,13 @@ struct vm_spec {
     int start;
     enum vm_root_kind root;
     int64_t root_size; /* 0: the image's */
-    int tar;           /* laid over the work disk's content; -1 without */
-    int given[2];      /* a registered image's file, opened twice by the client; -1: the image is banger's own */
+    struct egress_rules rules;
+    int tar;      /* laid over the work disk's content; -1 without */
+    int given[2]; /* a registered image's file, opened twice by the client; -1: the image is banger's own */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 /* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
 int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e);
-int vm_egress_parse(const cJSON *args, struct vm_record *r, struct err *e);
 
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
 int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct vm_root *root,
@@ -243,6 +260,6 @@ int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, 
 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
-    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set;
+    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress;
 
 #endif

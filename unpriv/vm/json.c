@@ -49,7 +49,10 @@ static void add_network(cJSON *object, const struct vm_record *r) {
     (void) snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
                     mac[5]);
     (void) cJSON_AddStringToObject(object, "mac", text);
-    (void) cJSON_AddStringToObject(object, "egress", r->egress == WIRE_EGRESS_NAT ? "nat" : "none");
+    (void) cJSON_AddStringToObject(object, "egress",
+                                   r->egress == WIRE_EGRESS_NAT    ? "nat"
+                                   : r->egress == WIRE_EGRESS_LIST ? "allow"
+                                                                   : "none");
 }
 
 static void add_sources(cJSON *object, const struct vm_record *r) {

@@ -195,7 +195,27 @@ void vm_live_ended(struct vm_live *live) {
     (void) pthread_mutex_unlock(&table);
     if (pidfd >= 0)
         (void) close(pidfd);
+    vm_live_gated(live, NULL);
     link_drop(link);
+}
+
+/* --- the gate ---------------------------------------------------------------------- */
+
+void vm_live_gated(struct vm_live *live, struct gate *gate) {
+    (void) pthread_mutex_lock(&table);
+    struct gate *old = live->gate;
+    live->gate = gate;
+    (void) pthread_mutex_unlock(&table);
+    if (old)
+        gate_end(old);
+    gate_drop(old);
+}
+
+struct gate *vm_live_gate(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    struct gate *gate = live->gate ? gate_hold(live->gate) : NULL;
+    (void) pthread_mutex_unlock(&table);
+    return gate;
 }
 
 /* --- the link ---------------------------------------------------------------------- */

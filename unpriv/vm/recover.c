@@ -90,7 +90,7 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     struct err e;
     pthread_t thread;
     pthread_attr_t attr;
-    if (vm_live_began(live, pidfd, &e))
+    if (vm_live_began(live, pidfd, &e) || vm_gate_make(live, r, &e))
         log_error(0, "VM %s: %s", r->name, e.text);
     r->state = VM_RUNNING;
     if (store_vm_update(r, &e))

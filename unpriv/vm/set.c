@@ -5,7 +5,6 @@
 #include "../../common/json.h"
 #include "../../common/log.h"
 #include "../daemon/engine.h"
-#include "../priv/priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,12 +36,12 @@ static int check(struct vm_live *live, const struct vm_record *old, const struct
 
 /* The record comes first: a start makes good what is cut off after it. */
 static int apply(struct rpc *rpc, struct vm_live *live, const struct vm_record *old, struct vm_record *r,
-                 struct err *e) {
+                 const struct egress_rules *rules, struct err *e) {
     int rc = store_vm_update(r, e);
     if (rc == 0 && r->disk != old->disk)
         rc = vm_disk_grow(r, e);
-    if (rc == 0 && r->egress != old->egress && vm_live_runs(live))
-        rc = priv_net_egress(rpc->op, r->slot, (enum wire_egress) r->egress, e);
+    if (rc == 0 && rules)
+        rc = vm_egress_change(rpc->op, live, r, rules, e);
     struct err undo;
     if (rc && store_vm_update(old, &undo))
         log_error(rpc->op, "VM %s: %s", r->name, undo.text);
@@ -58,13 +57,15 @@ int vm_op_set(struct rpc *rpc, cJSON **result, struct err *e) {
     if (rc)
         return rc;
     struct vm_record r = old;
-    rc = vm_sizes_parse(rpc->args, &r, e);
-    if (rc == 0)
-        rc = vm_egress_parse(rpc->args, &r, e);
+    struct egress_rules rules;
+    const char *egress = json_string_or(rpc->args, "egress", "", e);
+    rc = egress ? vm_sizes_parse(rpc->args, &r, e) : -EINVAL;
+    if (rc == 0 && egress[0])
+        rc = egress_rules_parse(egress, &rules, e);
     if (rc == 0)
         rc = check(live, &old, &r, e);
     if (rc == 0)
-        rc = apply(rpc, live, &old, &r, e);
+        rc = apply(rpc, live, &old, &r, egress[0] ? &rules : NULL, e);
     if (rc == 0)
         *result = vm_json(&r);
     vm_unlock(live);

@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #include "../../common/json.h"
-#include "../../common/wire.h"
 #include "../image/images.h"
 
 #include <errno.h>
@@ -58,14 +57,11 @@ int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e) {
     return 0;
 }
 
-int vm_egress_parse(const cJSON *args, struct vm_record *r, struct err *e) {
-    const char *egress = json_string_or(args, "egress", r->egress == WIRE_EGRESS_NAT ? "nat" : "none", e);
-    if (!egress)
-        return -EINVAL;
-    if (strcmp(egress, "nat") != 0 && strcmp(egress, "none") != 0)
-        return err_set(e, EINVAL, "\"egress\" must be \"none\" or \"nat\"");
-    r->egress = egress[1] == 'a' ? WIRE_EGRESS_NAT : WIRE_EGRESS_NONE;
-    return 0;
+static int parse_egress(const cJSON *args, struct vm_spec *spec, struct err *e) {
+    const char *egress = json_string_or(args, "egress", "none", e);
+    int rc = egress ? egress_rules_parse(egress, &spec->rules, e) : -EINVAL;
+    spec->record.egress = (uint32_t) spec->rules.mode;
+    return rc;
 }
 
 static int parse_root_kind(const cJSON *args, struct vm_spec *spec, struct err *e) {
@@ -130,7 +126,7 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     if (rc == 0)
         rc = json_integer_or(rpc->args, "root_size", DISK_LEAST, DISK_MOST, &spec->root_size, e);
     if (rc == 0)
-        rc = vm_egress_parse(rpc->args, r, e);
+        rc = parse_egress(rpc->args, spec, e);
     if (rc == 0)
         rc = parse_root_kind(rpc->args, spec, e);
     if (rc == 0)

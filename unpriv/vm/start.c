@@ -43,16 +43,14 @@ static void choose_accelerator(struct starting *s) {
     (void) snprintf(s->r->accel, sizeof(s->r->accel), "%s", s->kvm ? "kvm" : "tcg");
 }
 
-static int network_up(struct starting *s, struct err *e) {
+static int network_up(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     int tap = priv_net_up(s->rpc->op, r->slot, &r->subnet, e);
     if (tap < 0)
         return tap;
     s->fds[SPAWN_TAP] = tap;
-    int rc = 0;
-    if (r->egress != WIRE_EGRESS_NONE)
-        rc = priv_net_egress(s->rpc->op, r->slot, (enum wire_egress) r->egress, e);
-    return rc;
+    int rc = vm_gate_make(live, r, e);
+    return rc ? rc : gate_apply(live->gate, s->rpc->op, e);
 }
 
 /* One file of the VM's folder. */
@@ -297,7 +295,7 @@ static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *r
     choose_accelerator(s);
     if (rpc_gone(s->rpc))
         return err_set(e, ECANCELED, "starting VM %s was cancelled", s->r->name);
-    rc = network_up(s, e);
+    rc = network_up(s, live, e);
     if (rc == 0)
         rc = open_sockets(s, e);
     if (rc == 0)
