@@ -8,6 +8,7 @@
 #include "config.h"
 #include "doctor.h"
 #include "egress.h"
+#include "events.h"
 #include "load.h"
 #include "local.h"
 #include "options.h"
@@ -268,6 +269,14 @@ static const struct option ssh_config_options[] = {
     END_OPTION,
 };
 
+static const struct option events_options[] = {
+    {OPT_SINCE, "since", 0, OPTION_NUMBER, "N", "those after event N; 0: all that are kept (default: the last 100)",
+     NULL},
+    {OPT_FOLLOW, "follow", 'f', OPTION_FLAG, NULL, "go on with what comes, until interrupted", NULL},
+    {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "one JSON object a line (fields: docs/protocol.md)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option audit_show_options[] = {
     {OPT_USER, "user", 'u', OPTION_TEXT, "NAME|UID", "of this account only", NULL},
     {OPT_LINES, "lines", 'n', OPTION_COUNT, "N", "the last N records of each (default 20)", NULL},
@@ -374,6 +383,8 @@ const struct command commands[] = {
      NULL},
     {"daemon", "socket", NULL, "", "Print the path of the daemon's socket", plain_options, 0, 0, 0,
      command_daemon_socket, NULL},
+    {NULL, "events", NULL, "[OPTIONS]", "Show what has happened, by number", events_options, 0, 0, 0, command_events,
+     events_details},
     {"audit", "show", NULL, "[OPTIONS]", "As root: show what the helper recorded", audit_show_options, 0, 0, 0,
      command_audit_show, NULL},
     {"audit", "verify", NULL, "[OPTIONS]", "As root: check that no record was changed", audit_verify_options, 0, 0, 0,

@@ -120,6 +120,10 @@ static int take_value(const struct option *o, const char *text, struct invocatio
         if (whole_number(text, 1 << 20, &v->number) < 0 || v->number < 1)
             return bad_value(o, text, "a whole number from 1", e);
         break;
+    case OPTION_NUMBER:
+        if (whole_number(text, INT64_MAX >> 11, &v->number) < 0)
+            return bad_value(o, text, "a whole number from 0", e);
+        break;
     case OPTION_MEMORY:
         if (options_size(text, 1 << 20, &v->number) < 0 || v->number < (1 << 20) || v->number % (1 << 20) != 0)
             return bad_value(o, text, "whole MiB, as in 2048, 2048M or 2GiB", e);

@@ -64,6 +64,8 @@ enum option_id {
     OPT_SCRIPT,
     OPT_PACKAGES,
     OPT_FILTER,
+    OPT_SINCE,
+    OPT_FOLLOW,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,
@@ -74,6 +76,7 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_NAME,   /* a DNS label, RFC 1123 */
     OPTION_COUNT,  /* a whole number from 1 */
+    OPTION_NUMBER, /* a whole number from 0 */
     OPTION_MEMORY, /* to MiB; a plain number is MiB */
     OPTION_DISK,   /* to bytes; a plain number is bytes */
     OPTION_SIGNAL, /* a name or number, to the number */

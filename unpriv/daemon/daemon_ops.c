@@ -5,6 +5,7 @@
 #include "../vm/vm.h"
 #include "../vmm/vmm.h"
 #include "engine.h"
+#include "events_op.h"
 #include "monitor.h"
 #include "rpc.h"
 
@@ -198,6 +199,24 @@ static void check_dns(cJSON *checks) {
                   "without it VMs have addresses but no names; see bangerd.log");
 }
 
+static void check_recovery(cJSON *checks) {
+    char what[ERR_TEXT_MAX];
+    char text[ERR_TEXT_MAX + 32];
+    char remedy[96];
+    int64_t since = 0;
+    struct err e = {0};
+    int count = events_mended(what, sizeof(what), &since, &e);
+    (void) snprintf(text, sizeof(text), "put right, %d in all: %s", count, what);
+    (void) snprintf(remedy, sizeof(remedy), "nothing is left to do; `banger events --since %lld` tells it in order",
+                    (long long) since);
+    if (count < 0)
+        add_check(checks, "recovery", WARN, e.text, "see bangerd.log");
+    else if (count > 0)
+        add_check(checks, "recovery", WARN, text, remedy);
+    else
+        add_check(checks, "recovery", PASS, "nothing had to be put right since bangerd was last started", "");
+}
+
 static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) e;
     *result = cJSON_CreateObject();
@@ -211,6 +230,7 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     check_landlock(checks);
     check_cgroup(checks);
     check_dns(checks);
+    check_recovery(checks);
     return 0;
 }
 
@@ -218,5 +238,6 @@ const struct rpc_op daemon_ops[] = {
     {"daemon.status", op_status},
     {"daemon.stop", op_stop},
     {"daemon.doctor", op_doctor},
+    {"daemon.events", op_events},
     {NULL, NULL},
 };

@@ -7,7 +7,7 @@
 #include "../../common/version.h"
 #include "../image/images.h"
 #include "../kernel/kernels.h"
-#include "../store/store.h"
+#include "../store/events.h"
 #include "../vm/vm.h"
 #include "monitor.h"
 #include "rpc.h"
@@ -215,12 +215,27 @@ static int prepare(const char *state_path, struct err *e) {
     return r;
 }
 
+/* An end on purpose has left a word. */
+static void note_start(const char *before) {
+    struct event began;
+    struct event ended;
+    struct err e;
+    if (events_newest(EVENT_DAEMON_STARTED, EVENT_DAEMON_RESTARTED, &began, &e) ||
+        events_newest(EVENT_DAEMON_STOPPED, NULL, &ended, &e))
+        log_error(0, "%s", e.text);
+    else if (began.id == 0 || ended.id > began.id)
+        events_add(EVENT_DAEMON_STARTED, NULL, "bangerd %s", engine.version);
+    else
+        events_add(EVENT_DAEMON_RESTARTED, NULL, "the last one %s",
+                   before[0] ? before : "ended without a word: it was killed, or the machine stopped");
+}
+
 static void tell(int ready, const char *text) {
     (void) io_write(ready, text, strlen(text));
     (void) close(ready);
 }
 
-int engine_main(int monitor, int listener, int ready, const char *state_path) {
+int engine_main(int monitor, int listener, int ready, const char *state_path, const char *before) {
     struct err e = {0};
     for (int fd = monitor; fd <= ENGINE_FD_LOCK; fd++)
         (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -230,6 +245,7 @@ int engine_main(int monitor, int listener, int ready, const char *state_path) {
         tell(ready, e.text);
         return ENGINE_EXIT_REFUSED;
     }
+    note_start(before);
     /* VMs that cannot be mended now (no helper, say) are no reason to refuse the requests that would tell why. */
     if (vm_recover(&e))
         log_error(0, "start-up: %s", e.text);
@@ -240,6 +256,8 @@ int engine_main(int monitor, int listener, int ready, const char *state_path) {
     int r = rpc_serve(listener, &e);
     if (r)
         log_error(0, "%s", e.text);
+    else
+        events_add(EVENT_DAEMON_STOPPED, NULL, "VMs go on running");
     store_close();
     /* Requests that did not end in time may still hold locks: no destructors. */
     _exit(r ? 1 : 0);

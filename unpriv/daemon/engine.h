@@ -16,7 +16,7 @@ extern struct engine engine;
  * folder and /etc/resolv.conf, seccomp), opens the store, recovers VMs, serves.
  * `monitor` is its end of the monitor's socketpair, `listener` the clients'
  * socket; `ready` is a pipe that gets "ok" or the sentence that says why not, once.
- * Returns an exit status. */
-int engine_main(int monitor, int listener, int ready, const char *state_path);
+ * `before` says how the monitor's last engine died, "" for its first. Returns an exit status. */
+int engine_main(int monitor, int listener, int ready, const char *state_path, const char *before);
 
 #endif

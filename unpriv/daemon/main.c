@@ -184,10 +184,10 @@ static int start_role(int foreground) {
     return foreground ? serve(is_pipe(STARTER_FD) ? STARTER_FD : -1, 1) : daemonise();
 }
 
-static int engine_role(const char *state_path, const char *level) {
+static int engine_role(const char *state_path, const char *level, const char *before) {
     (void) prctl(PR_SET_NAME, "bangerd-engine"); /* else "exe", after /proc/self/exe */
     log_open(STDERR_FILENO, (enum log_level) log_level_from(level));
-    return engine_main(ENGINE_FD_MONITOR, ENGINE_FD_LISTENER, ENGINE_FD_READY, state_path);
+    return engine_main(ENGINE_FD_MONITOR, ENGINE_FD_LISTENER, ENGINE_FD_READY, state_path, before);
 }
 
 int main(int argc, char **argv) {
@@ -197,8 +197,8 @@ int main(int argc, char **argv) {
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             return 1;
     }
-    if (argc == 4 && strcmp(argv[1], "engine") == 0 && log_level_from(argv[3]) >= 0)
-        return engine_role(argv[2], argv[3]);
+    if (argc == 5 && strcmp(argv[1], "engine") == 0 && log_level_from(argv[3]) >= 0)
+        return engine_role(argv[2], argv[3], argv[4]);
     if (argc == 1)
         return start_role(0);
     if (argc == 2 && strcmp(argv[1], "--foreground") == 0)

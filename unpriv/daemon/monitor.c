@@ -38,6 +38,7 @@ static struct {
     int stopping;
     long long kill_at; /* io_now_ms; 0: not yet */
     long long restarts[RESTARTS_MAX];
+    char before[40]; /* how the last engine died, "" for the first */
     pid_t workers[WORKERS_MAX];
 } monitor = {.engine_sock = -1, .signals = -1};
 
@@ -51,7 +52,8 @@ static void start_engine(void) {
         monitor.ended = monitor.exit_status = 1;
         return;
     }
-    char *const argv[] = {(char *) "bangerd", (char *) "engine", (char *) s->state_path, (char *) s->level, NULL};
+    char *const argv[] = {(char *) "bangerd", (char *) "engine", (char *) s->state_path,
+                          (char *) s->level,  monitor.before,    NULL};
     const int fds[] = {-1, -1, STDERR_FILENO, pair[1], monitor.listener, s->ready, s->lock};
     const struct child child = {.path = "/proc/self/exe",
                                 .argv = argv,
@@ -97,8 +99,10 @@ static void engine_died(int status) {
         monitor.exit_status = refused;
         return;
     }
-    log_error(0, "the engine died (%s %d)", WIFSIGNALED(status) ? "signal" : "exit status",
-              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    (void) snprintf(monitor.before, sizeof(monitor.before), "died (%s %d)",
+                    WIFSIGNALED(status) ? "signal" : "exit status",
+                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    log_error(0, "the engine %s", monitor.before);
     if (too_many_restarts()) {
         log_error(0, "the engine died %d times within a minute: bangerd ends; VMs go on running", RESTARTS_MAX + 1);
         monitor.ended = monitor.exit_status = 1;

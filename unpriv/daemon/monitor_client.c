@@ -1,6 +1,7 @@
 #include "monitor.h"
 
 #include "../../common/fdpass.h"
+#include "../store/events.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,20 +10,34 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int monitor_sock = -1;
+static int helper_pid; /* of the last reply that named one; `mutex` guards it */
 
 void monitor_client_open(int sock) {
     monitor_sock = sock;
+}
+
+/* Every reply names the helper: the pid of the one before where it is another, else 0. */
+static int replaced(int pid) {
+    int old = pid && helper_pid && pid != helper_pid ? helper_pid : 0;
+    if (pid)
+        helper_pid = pid;
+    return old;
 }
 
 /* One round trip. `*got` is the descriptor that came back, or -1. */
 static int call(const struct monitor_request *request, const int *fds, size_t count, struct monitor_reply *reply,
                 int *got) {
     size_t received = 0;
+    int old = 0;
     *got = -1;
     (void) pthread_mutex_lock(&mutex);
     int r = fdpass_send(monitor_sock, request, sizeof(*request), fds, count);
     ssize_t n = r ? r : fdpass_recv(monitor_sock, reply, sizeof(*reply), got, 1, &received);
+    if (n == (ssize_t) sizeof(*reply))
+        old = replaced(reply->helper);
     (void) pthread_mutex_unlock(&mutex);
+    if (old)
+        events_add(EVENT_HELPER_RESTARTED, NULL, "pid %d, was %d", reply->helper, old);
     if (n != (ssize_t) sizeof(*reply)) {
         if (received)
             fdpass_close(got, 1);

@@ -5,6 +5,7 @@
 #include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
+#include "../store/events.h"
 #include "rpc_line.h"
 
 #include <errno.h>
@@ -273,6 +274,7 @@ int rpc_serve(int listener, struct err *e) {
     /* From here on a client finds nobody, and may start the next daemon. */
     (void) shutdown(listener, SHUT_RDWR);
     atomic_store(&stopping, 1);
+    events_ring(); /* who follows the events sees the end */
     wait_for_requests();
     atomic_store(&stop_event, -1);
     atomic_store(&stopping, 0);

@@ -36,6 +36,58 @@ static const char *const migrations[] = {
     "ALTER TABLE images ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;",
     "CREATE TABLE egress ("
     " vm TEXT PRIMARY KEY REFERENCES vms(id) ON DELETE CASCADE, rules TEXT NOT NULL) STRICT;",
+    /* A record's change leaves an event in the same transaction, whoever makes it. An id is never given
+     * twice (AUTOINCREMENT); the last 10,000 are kept, and up to 99 more. `time`: milliseconds since 1970. */
+    "CREATE TABLE events ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " time INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),"
+    " kind TEXT NOT NULL, object TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
+    "CREATE TRIGGER events_kept AFTER INSERT ON events WHEN new.id % 100 = 0"
+    " BEGIN DELETE FROM events WHERE id <= new.id - 10000; END;"
+    "CREATE TRIGGER vm_created AFTER INSERT ON vms"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('vm.created', new.id, new.name, "
+    " 'image ' || coalesce((SELECT name FROM images WHERE id = new.image), new.image)); END;"
+    "CREATE TRIGGER vm_deleted AFTER DELETE ON vms"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('vm.deleted', old.id, old.name, ''); END;"
+    "CREATE TRIGGER vm_state AFTER UPDATE OF state ON vms WHEN new.state <> old.state"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " (CASE new.state WHEN 0 THEN 'vm.stopped' WHEN 1 THEN 'vm.starting' WHEN 2 THEN 'vm.ready'"
+    " WHEN 3 THEN 'vm.stopping' ELSE 'vm.failed' END"
+    ", new.id, new.name,"
+    " CASE WHEN new.state = 0 AND old.state = 1 THEN 'its start was undone'"
+    " WHEN new.state = 0 AND old.state = 2 THEN 'its VMM ended'"
+    " WHEN new.state = 4 THEN 'its guest never became ready' ELSE '' END); END;"
+    "CREATE TRIGGER vm_started AFTER UPDATE OF pid ON vms WHEN new.pid <> 0 AND new.pid <> old.pid"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('vm.started', new.id, new.name, 'pid ' || new.pid || ', ' || new.accel); END;"
+    "CREATE TRIGGER vm_changed AFTER UPDATE OF vcpus, memory_mib, disk, egress ON vms"
+    " WHEN new.vcpus <> old.vcpus OR new.memory_mib <> old.memory_mib OR new.disk <> old.disk"
+    " OR new.egress <> old.egress"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('vm.changed', new.id, new.name,"
+    " new.vcpus || ' vcpu, ' || new.memory_mib || ' MiB, disk ' || (new.disk >> 20) || ' MiB, egress '"
+    " || CASE new.egress WHEN 0 THEN 'none' WHEN 1 THEN 'nat' ELSE 'list' END); END;"
+    "CREATE TRIGGER image_created AFTER INSERT ON images"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('image.created', new.id, new.name, new.kind || ', ' || new.source); END;"
+    "CREATE TRIGGER image_changed AFTER UPDATE OF kind, digest ON images"
+    " WHEN new.kind <> old.kind OR new.digest <> old.digest"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('image.changed', new.id, new.name, new.kind || ', ' || new.source); END;"
+    "CREATE TRIGGER image_deleted AFTER DELETE ON images"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('image.deleted', old.id, old.name, ''); END;"
+    "CREATE TRIGGER kernel_created AFTER INSERT ON kernels"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('kernel.created', new.id, new.name, new.release); END;"
+    "CREATE TRIGGER kernel_changed AFTER UPDATE ON kernels"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('kernel.changed', new.id, new.name, new.release); END;"
+    "CREATE TRIGGER kernel_deleted AFTER DELETE ON kernels"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('kernel.deleted', old.id, old.name, ''); END;",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 
@@ -161,6 +213,7 @@ int store_open(const char *state_dir, struct err *e) {
 
 void store_close(void) {
     (void) store_lock();
+    events_close();
     for (size_t i = 0; store_tables[i]; i++) {
         for (size_t q = 0; q < QUERY_COUNT; q++) {
             (void) sqlite3_finalize(store_tables[i]->queries[q]);

@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "events.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -165,6 +167,7 @@ static int write_record(struct table *t, enum table_query which, const void *rec
     if (query)
         finish(query);
     store_unlock();
+    events_ring();
     return r;
 }
 
@@ -244,5 +247,6 @@ int table_delete(struct table *t, const char *id, const char *user_query, struct
     if (query)
         finish(query);
     store_unlock();
+    events_ring();
     return r;
 }

@@ -44,6 +44,8 @@ sqlite3 *store_lock(void);
 void store_unlock(void);
 /* A sentence for the connection's last error; returns a negative errno. */
 int store_failed(struct err *e);
+/* Frees what events.c has prepared; the lock is held. */
+void events_close(void);
 
 /* The tables (records.c), ended by NULL: store_close frees their queries. */
 extern struct table *const store_tables[];

@@ -6,6 +6,7 @@
 #include "../../common/log.h"
 #include "../daemon/monitor.h"
 #include "../priv/priv.h"
+#include "../store/events.h"
 #include "../vmm/vmm.h"
 
 #include <errno.h>
@@ -96,6 +97,7 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     if (store_vm_update(r, &e))
         log_error(0, "VM %s: %s", r->name, e.text);
     log_info(0, "VM %s: found running, pid %d", r->name, r->pid);
+    events_add(EVENT_VM_FOUND, r, "running, pid %d", r->pid);
     cleanup_fd int cgroup = monitor_cgroup(r->slot, r->memory_mib, r->vcpus, &e); /* its ceilings may be gone */
     if (cgroup < 0 && cgroup != -EOPNOTSUPP)
         log_error(0, "VM %s: %s", r->name, e.text);
@@ -119,11 +121,13 @@ static void mend(struct vm_record *r) {
         if (pidfd >= 0 && vm_live_began(live, pidfd, &e))
             log_error(0, "VM %s: %s", r->name, e.text);
         log_info(0, "VM %s: its request ended with the last engine, it is removed", r->name);
+        events_add(EVENT_VM_MENDED, r, "its request ended with the last engine, it is removed");
         rc = vm_destroy(0, live, r, &e);
     } else if (pidfd >= 0) {
         adopt(live, r, pidfd);
     } else if (r->state != VM_STOPPED && r->state != VM_FAILED) {
         log_warn(0, "VM %s: its VMM ended meanwhile", r->name);
+        events_add(EVENT_VM_MENDED, r, "its VMM ended meanwhile: its network was taken down");
         rc = vm_settle(0, live, r, VM_STOPPED, &e);
     }
     if (rc)
@@ -148,9 +152,12 @@ static void mend_snapshots(const struct vm_records *all) {
     }
     for (size_t i = 0; i < all->count; i++) {
         const struct vm_record *r = &all->list[i];
-        if (vm_is_snapshot(r) && (up[r->slot / 64] >> r->slot % 64 & 1) && !jail_alive(r->slot) &&
-            priv_snap_down(0, r->slot, &e))
+        if (!vm_is_snapshot(r) || !(up[r->slot / 64] >> r->slot % 64 & 1) || jail_alive(r->slot))
+            continue;
+        if (priv_snap_down(0, r->slot, &e))
             log_warn(0, "VM %s: %s", r->name, e.text);
+        else
+            events_add(EVENT_VM_MENDED, r, "its last run had left a snapshot: it is removed");
     }
 }
 
@@ -171,6 +178,7 @@ static void remove_orphan(uint32_t slot, void *arg) {
             return;
     }
     log_warn(0, "vms/%03x: no VM owns this folder, it is removed", slot);
+    events_add(EVENT_MENDED, NULL, "vms/%03x: no VM owns this folder, it is removed", slot);
     if (jail_alive(slot))
         quit_unknown(slot);
     if (has_overlay(slot) && priv_snap_down(0, slot, &e))

@@ -7,6 +7,7 @@
 #include "../../common/io.h"
 #include "../../common/log.h"
 #include "../daemon/engine.h"
+#include "../store/events.h"
 #include "../vmm/vmm.h"
 
 #include <errno.h>
@@ -42,16 +43,26 @@ static int has_room(void) {
     return vms < 0 || fstatvfs(vms, &fs) || (int64_t) fs.f_bavail * (int64_t) fs.f_frsize >= ROOM;
 }
 
+static void tell(const struct vm_live *live, const char *kind, const char *text) {
+    struct vm_record r;
+    if (store_vm_get(live->id, &r, NULL) == 0)
+        events_add(kind, &r, "%s", text);
+}
+
 /* The VMM has said something: what has become of the VM. */
 static void look(const struct watch *watch, const char *state) {
     struct vm_live *live = watch->live;
     struct err e;
     int full = strcmp(state, "io-error") == 0;
-    if (full && !live->full)
+    if (full && !live->full) {
         log_warn(0, "slot %u: the disk that holds %s is full: the VM waits until there is room", live->slot,
                  engine.state_path);
-    if (!full && live->full)
+        tell(live, EVENT_VM_WAITS, "the host's disk is full");
+    }
+    if (!full && live->full) {
         log_info(0, "slot %u: there is room again: the VM goes on", live->slot);
+        tell(live, EVENT_VM_GOES_ON, "there is room again");
+    }
     live->full = full;
     while (live->full && !ended_within(watch, -1, RETRY_MS)) {
         if (!has_room())
