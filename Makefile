@@ -14,6 +14,7 @@
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
+## guest-kernel  a microVM kernel with everything built in, from Debian's kernel source
 ## bench       ratios against what a user would use instead
 ## clean       removes build/
 
@@ -146,7 +147,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build faults coverage attacks attacks-mutants
+.PHONY: unit fuzz-build faults coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -191,6 +192,9 @@ attacks: test-deps build
 	@tests/world.sh tests/attacks/run.sh
 attacks-mutants: test-deps build
 	@tests/attacks/mutants.sh
+guest-kernel:
+	@.make/deps.sh kernel
+	@guest/kernel/build.sh $(BUILD)/guest-kernel
 bench: test-deps build
 	@tests/bench/run.sh
 
