@@ -14,6 +14,7 @@
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
 ## fuzz        each fuzz target for TIME seconds (default 60)
+## fuzz-coverage  lines of the readers of foreign images and kernels that the seeds reach
 ## guest-kernel  a microVM kernel with everything built in, from Debian's kernel source
 ## bench       ratios against what a user would use instead
 ## clean       removes build/
@@ -147,7 +148,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build faults coverage attacks attacks-mutants guest-kernel
+.PHONY: unit fuzz-build fuzz-coverage faults coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -214,6 +215,21 @@ fuzz-build: $(FUZZERS)
 TIME ?= 60
 fuzz: test-deps fuzz-build
 	@.make/fuzz.sh $(TIME) $(FUZZERS)
+
+# The same targets as clang counts lines, for what their seeds reach of the readers of foreign bytes.
+SEEDERS := $(addprefix $(BUILD)/seeds/fuzz_,bundle bzimage catalog challenge cpio docker document layers links \
+    load minisign package reference run_config subtree tar toml)
+SEED_CFLAGS := -std=gnu17 -O1 -g -w $(DEFINES) -DBANGER_COMMIT='"fuzz"' -fprofile-instr-generate -fcoverage-mapping
+$(BUILD)/seeds/obj/%.o: %.c
+	@mkdir -p $(dir $@)
+	$(CLANG) $(SEED_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/seeds/modules.a: $(patsubst %.c,$(BUILD)/seeds/obj/%.o,$(UNIT_SRC))
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/seeds/fuzz_%: $(BUILD)/seeds/obj/fuzz/fuzz_%.o $(BUILD)/seeds/modules.a
+	$(CLANG) $(SEED_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(filter-out -lcriterion,$(UNIT_LIB))
+.PRECIOUS: $(BUILD)/seeds/obj/%.o
+fuzz-coverage: test-deps $(SEEDERS)
+	@.make/seeds.sh $(SEEDERS)
 
 clean:
 	rm -rf $(BUILD)

@@ -1,10 +1,15 @@
-/* Fuzzed: the archive of a saved image, OCI's or docker's; and on its own each document of one. */
+/* Fuzzed: the archive of a saved image, OCI's or docker's; on its own each document of one; and behind an 'F' a
+ * layout's folder: files, each its name, NUL, two bytes of size, content. A name ending in '@' is a link. */
 #include "../unpriv/image/import/load.h"
 #include "../unpriv/image/oci_manifest.h"
 #include "image_check.h"
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,18 +30,74 @@ static void as_documents(const char *text, size_t size) {
     (void) oci_index_pick(text, size, "linux/arm64/v8", "", &picked, &e);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+/* One file of the folder; names lead nowhere else. */
+static void put_file(int folder, char *name, const uint8_t *data, size_t size) {
+    char text[256];
+    const size_t length = strlen(name);
+    if (length == 0 || length > 200 || name[0] == '/' || strstr(name, ".."))
+        return;
+    for (char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void) mkdirat(folder, name, 0700);
+        *slash = '/';
+    }
+    if (name[length - 1] == '@') {
+        (void) snprintf(text, sizeof(text), "%.*s", size < 200 ? (int) size : 200, (const char *) data);
+        name[length - 1] = '\0';
+        (void) symlinkat(text[0] ? text : "x", folder, name);
+        return;
+    }
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, data, size) != (ssize_t) size)
+        abort();
+    if (fd >= 0)
+        (void) close(fd);
+}
+
+static void put_files(int folder, const uint8_t *data, size_t size) {
+    char name[256];
+    while (size > 0) {
+        const uint8_t *end = memchr(data, 0, size);
+        size_t length = end ? (size_t) (end - data) : size;
+        if (!end || length >= sizeof(name) || size < length + 3)
+            return;
+        memcpy(name, data, length + 1);
+        size_t content = (size_t) (end[1] | end[2] << 8);
+        data += length + 3;
+        size -= length + 3;
+        content = content < size ? content : size;
+        put_file(folder, name, data, content);
+        data += content;
+        size -= content;
+    }
+}
+
+static int removed(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    (void) st;
+    (void) kind;
+    (void) at;
+    return remove(path);
+}
+
+static void load(int in);
+
+static void as_folder(const uint8_t *data, size_t size) {
+    char path[] = "/dev/shm/banger-load-XXXXXX";
+    int folder = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (folder < 0)
+        abort();
+    put_files(folder, data, size);
+    load(folder);
+    (void) nftw(path, removed, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void load(int in) {
     const struct import_plan plan = {
         .magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_LOAD, .size = 32 << 20, .limit = 24 << 20};
     struct import_report report = {0};
     struct err e = {0};
-    if (size && data[0] == '{') {
-        as_documents((const char *) data, size);
-        return 0;
-    }
-    int in = memfd_create("saved", MFD_CLOEXEC), image = memfd_create("image", MFD_CLOEXEC);
-    int config = memfd_create("config", MFD_CLOEXEC);
-    if (in < 0 || image < 0 || config < 0 || write(in, data, size) != (ssize_t) size || lseek(in, 0, SEEK_SET))
+    int image = memfd_create("image", MFD_CLOEXEC), config = memfd_create("config", MFD_CLOEXEC);
+    if (image < 0 || config < 0)
         abort();
     int r = load_image(&plan, in, image, config, &report, &e);
     if (r == 0)
@@ -46,5 +107,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void) close(in);
     (void) close(image);
     (void) close(config);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size && data[0] == '{') {
+        as_documents((const char *) data, size);
+        return 0;
+    }
+    if (size && data[0] == 'F') {
+        as_folder(data + 1, size - 1);
+        return 0;
+    }
+    int in = memfd_create("saved", MFD_CLOEXEC);
+    if (in < 0 || write(in, data, size) != (ssize_t) size || lseek(in, 0, SEEK_SET))
+        abort();
+    load(in);
     return 0;
 }

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Makes the fuzz targets' seeds that reach the rarer ways of refusing an archive, a base image or a saved image:
+fuzz/seeds/{tar,layers,subtree,load,bundle,package}/made-*. Usage: seeds.py (as root: devices)."""
+import gzip, hashlib, io, json, lzma, os, shutil, struct, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from parts import END, entry, folder, header, pad, pax, tar  # noqa: E402
+
+SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../fuzz/seeds")
+CUT = b"LAYER-ENDS"
+
+
+def seed(target, name, data):
+    assert len(data) <= 65536, (target, name, len(data))
+    with open(f"{SEEDS}/{target}/made-{name}", "wb") as f:
+        f.write(data)
+
+
+# --- archives ---------------------------------------------------------------------------
+acl = "user::rwx,user:1000:r--,user:7:r-x,group::r-x,group:2000:r--,group:5:rwx,mask::rwx,other::r--"
+seed("tar", "acl", tar(pax({"SCHILY.acl.access": acl}, "a", b"x"),
+                       pax({"SCHILY.acl.default": acl, "SCHILY.acl.access": acl}, "d/", kind=b"5", mode=0o755)))
+seed("tar", "acl-many", tar(pax({"SCHILY.acl.access": "user::rwx,group::r--,other::r--,mask::r--," +
+                                 ",".join(f"user:{i}:r--" for i in range(1, 140))}, "a", b"x")))
+seed("tar", "acl-nfs", tar(pax({"SCHILY.acl.ace": "owner@:rwxp--aARWcCos:-------:allow"}, "a", b"x")))
+seed("tar", "xattrs", tar(pax({"SCHILY.xattr.user.b": "1", "SCHILY.xattr.user.a": "22", "SCHILY.xattr.user.c": "333",
+                               "LIBARCHIVE.xattr.user.b": "NDQ0NA", "SCHILY.xattr.darwin.x": "no"}, "a", b"x")))
+seed("tar", "end-mark", entry("a", b"x" * 600))
+seed("tar", "second-header", entry("a", b"x") + b"\x07" * 512 + END)
+seed("tar", "short-data", entry("a", b"x" * 2000)[:1024])
+seed("tar", "sockets", tar(header("s", b"s"), header("?", b"?")))
+long = tar(entry("a", b"x")) + bytes(3 << 20)
+seed("tar", "sum-at-the-end", gzip.compress(long, 9)[:-8] + bytes(8))
+seed("layers", "whiteout-long", tar(pax({"path": "a/" * 2100 + ".wh.b"}, "w")))
+seed("layers", "up", tar(folder("d"), folder("d/e"), header("d/l", b"2", link="../d/e/.."), header("r", b"2", link="/d")) +
+     CUT + tar(entry("d/l/x", b"1"), entry("r/y", b"2"), entry("d/l/../z", b"3")))
+seed("layers", "opaque-twice", tar(folder("d"), folder("d/e"), entry("d/e/f", b"1"), entry("d/g", b"2"), folder("d/h"),
+                                   entry("d/h/i", b"4")) +
+     CUT + tar(folder("d"), folder("d/e"), entry("d/e/new", b"3"), entry("d/.wh..wh..opq"), entry("d/.wh..wh..opq"),
+               entry("d/.wh.g"), entry(".wh.d")))
+seed("layers", "gone-twice", tar(folder("d"), entry("d/a", b"1"), entry("d/b", b"2"), folder("d/c"), entry("d/c/x", b"1")) +
+     CUT + tar(entry("d/.wh.a"), entry("d/.wh.c")) + CUT + tar(entry(".wh.d")) + CUT + tar(entry("d", b"file")))
+seed("layers", "hard-odd", tar(entry("a", b"1"), header("h", b"1", link="a" * 90 + "/" + "b" * 9)))
+seed("layers", "hard-top", tar(entry("a", b"1"), header("./", b"1", link="a")))
+seed("layers", "hard-long", tar(entry("a", b"1"), pax({"linkpath": "b" * 300}, "h", kind=b"1")))
+digest = hashlib.sha256(b"other").digest()
+layer = tar(entry("a", b"1"))
+seed("layers", "stream-diff", struct.pack("<IIQ", 0x53474942, 1, len(layer)) + digest + layer +
+     struct.pack("<IIQ", 0x53474942, 2, 0) + bytes(32))
+seed("layers", "stream-many", b"".join(struct.pack("<IIQ", 0x53474942, 1, 0) + hashlib.sha256(b"").digest()
+                                       for _ in range(1030)) + struct.pack("<IIQ", 0x53474942, 2, 0) + bytes(32))
+
+
+# --- base images --------------------------------------------------------------------------
+def image(name, *commands, kind=("-t", "ext4", "-O", "^has_journal,^metadata_csum,^resize_inode,^64bit"), make=None,
+          blocks=120, inodes=32, inode=256):
+    """A file system of 1 KiB blocks with a folder /root, then debugfs's commands."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as top:
+        root = os.path.join(top, "root")
+        os.mkdir(root, 0o755)
+        with open(os.path.join(root, "f"), "wb") as f:
+            f.write(b"x" * 1500)
+        os.symlink("t", os.path.join(root, "l"))
+        os.mkdir(os.path.join(root, "d"))
+        if make:
+            make(root)
+        path = os.path.join(top, "image")
+        subprocess.run(["mke2fs", "-q", "-F", *kind, "-b", "1024", "-m", "0", "-N", str(inodes), "-I", str(inode), "-U",
+                        "clear", "-d", root, path, str(blocks)], check=True, stderr=subprocess.DEVNULL)
+        # mke2fs made `root` the top: what is in it goes into a folder of that name too.
+        text = "".join(c + "\n" for c in ("mkdir root", "link f root/f", "link l root/l", *commands))
+        subprocess.run(["debugfs", "-w", "-f", "-", path], input=text.encode(), check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        with open(path, "rb") as f:
+            seed("subtree", name, f.read(65536).rstrip(b"\0"))
+
+
+def attributes(root):
+    entries = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in
+                                               ((1, 7, 0xffffffff), (2, 4, 1000), (4, 5, 0xffffffff), (16, 7, 0xffffffff),
+                                                (32, 4, 0xffffffff)))
+    os.setxattr(os.path.join(root, "f"), "system.posix_acl_access", entries)
+    os.setxattr(os.path.join(root, "d"), "system.posix_acl_default", entries)
+    os.setxattr(os.path.join(root, "f"), "user.a", b"b" * 20)
+    os.mknod(os.path.join(root, "c"), 0o20600, os.makedev(5, 1))
+    os.mknod(os.path.join(root, "b"), 0o60600, os.makedev(300, 0x12345))
+    os.mkfifo(os.path.join(root, "p"))
+    os.symlink("s" * 200, os.path.join(root, "long"))
+
+
+def many(root):
+    for i in range(140):
+        os.mknod(os.path.join(root, f"n{i}"), 0o100644)
+
+
+OLD = ("-t", "ext2", "-O", "^resize_inode")
+image("attributes", "link c root/c", "link b root/b", "link long root/long", make=attributes)
+image("many", make=many, inodes=170, inode=128)
+image("block-outside", "sif f block[0] 0xffffff", kind=OLD)
+image("block-cut", "sif f block[0] 900", kind=OLD, blocks=1000)
+image("extent-outside", "sif f block[5] 0xffffff")
+image("extent-overlap", "sif f block[0] 0x2f30a", "sif f block[4] 1", "sif f block[6] 0", "sif f block[7] 1", "sif f block[8] 40")
+image("extent-magic", "sif f block[0] 0")
+image("extent-depth", "sif f block[1] 0x10004", "sif f block[4] 0xffffff")
+image("file-huge", "sif f size_high 0x7fff")
+image("no-type", "sif f mode 0")
+image("encrypted", "sif f flags 0x80800")
+image("link-empty", "sif l size 0")
+image("link-long", "sif l size 5000")
+image("link-short", "sif l block[0] 0")
+image("attributes-bad", "sif f file_acl 0xffffff")
+image("no-inode", "link <9999> root/x", "link <9999> x")
+image("two-names", "link d root/d")
+image("name-twice", "link f root/f", "link f root/f")
+image("not-clean", "feature needs_recovery")
+image("inline", "link i root/i", make=lambda root: open(os.path.join(root, "i"), "w").write("in the inode"),
+      kind=("-t", "ext4", "-O", "^has_journal,^metadata_csum,^resize_inode,inline_data"))
+
+
+# --- saved images as folders: 'F', then files: name, NUL, size (2 bytes), content -------------------
+def layout(files):
+    return b"F" + b"".join(name.encode() + b"\0" + struct.pack("<H", len(data)) + data for name, data in files.items())
+
+
+def oci(layers, **more):
+    """A layout's files."""
+    files = {}
+
+    def put(data):
+        name = hashlib.sha256(data).hexdigest()
+        files["blobs/sha256/" + name] = data
+        return {"digest": "sha256:" + name, "size": len(data)}
+    kind = "application/vnd.oci.image."
+    packed = [{"mediaType": kind + "layer.v1.tar", **put(data)} for data in layers]
+    config = put(json.dumps({"os": "linux", "architecture": "amd64", "config": {},
+                             "rootfs": {"type": "layers", "diff_ids": [d["digest"] for d in packed]}}).encode())
+    manifest = put(json.dumps({"schemaVersion": 2, "config": {"mediaType": kind + "config.v1+json", **config},
+                               "layers": packed}).encode())
+    files["oci-layout"] = b'{"imageLayoutVersion":"1.0.0"}'
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [
+        {"mediaType": kind + "manifest.v1+json", **manifest}]}).encode()
+    files.update(more)
+    return files
+
+
+whole = oci([tar(entry("a", b"1")), tar(entry("b", b"2"))])
+seed("load", "folder", layout(whole))
+seed("load", "folder-empty", layout({"other": b""}))
+seed("load", "folder-index", layout({"index.json": b""}))
+gone = dict(whole)
+del gone[next(iter(gone))]
+seed("load", "folder-gone", layout(gone))
+is_link = dict(whole)
+first = next(iter(is_link))
+is_link[first] = b""
+seed("load", "folder-link", layout({**{k: v for k, v in is_link.items() if k != first}, first + "@": b"index.json"}))
+seed("load", "folder-folder", layout({**{k: v for k, v in is_link.items() if k != first}, first + "/x": b""}))
+seed("load", "document-cut", tar(entry("index.json", b"{" * 2000))[:1024])
+seed("load", "names-long", tar(pax({"path": "a/" * 700 + "b"}, "x", b"1"), entry("oci-layout", b"{}")))
+
+# --- bundles and packages ----------------------------------------------------------------------------
+with open(f"{SEEDS}/bundle/plain", "rb") as f:
+    plain = f.read()
+
+
+def frame(data):
+    return subprocess.run(["zstd", "-q", "-19", "-c", "--check"], input=data, check=True, stdout=subprocess.PIPE).stdout
+
+
+seed("bundle", "damaged-behind", plain + frame(bytes(3 << 20))[:-4] + b"sum!")
+seed("bundle", "cut-behind", plain + frame(bytes(3 << 20))[:-6])
+
+
+def ar(**members):
+    out = b"!<arch>\n"
+    for name, data in members.items():
+        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (name.replace("_", ".").encode(), 0, 0, 0, 0o644, len(data)) + data + b"\n" * (len(data) & 1)
+    return out
+
+
+big = tar(entry("./usr/share/doc/x", b"text"), entry("./lib/modules/6.1/kernel/virtio.ko", bytes((16 << 20) + 1)))
+seed("package", "large-module", b"\0" + ar(data_tar_xz=lzma.compress(big, preset=1)))
+seed("package", "ar-junk", b"\0!<arch>\nnothing like a header, and long enough for one that is sixty bytes")
+seed("package", "tar-junk", b"\0" + bytes(257) + b"ustar" + b"\x07" * 600)
+sparse = pax({"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "600,4", "GNU.sparse.numblocks": "1",
+              "GNU.sparse.size": "604"}, "lib/modules/6.1/kernel/virtio.ko", b"data")
+seed("package", "sparse-module", b"\0" + tar(sparse))
