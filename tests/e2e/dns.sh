@@ -1,4 +1,4 @@
-# Names: the server for .vm, over UDP and TCP, with garbage, without its port, and after deaths.
+# Names: the server for .vm, over UDP and TCP, with garbage, without its port, and after deaths; ssh by them.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
@@ -84,6 +84,41 @@ equal "no file but null and its sockets" \
 contains "doctor --privileges lists it" "$(alice doctor --privileges --json | jq -r '.processes[] | select(.role == "dns") | .name')" banger-dns
 contains "doctor has a line for it" "$(alice doctor --json | jq -r '.checks[] | select(.name == "dns") | "\(.status) \(.text)"')" "PASS $server:42069 answers"
 
+# ssh: banger's part in a configuration that is a link, has no newline at its end, and settings that would not do.
+dot=/home/alice/dotfiles/ssh
+as alice mkdir -p dotfiles .ssh
+printf 'Host *\n  User nobody\n  IdentityFile ~/.ssh/id_ed25519\n  ForwardAgent yes\n  ControlPath none' | as alice tee dotfiles/ssh >/dev/null
+as alice sh -c 'chmod 700 .ssh; chmod 640 dotfiles/ssh; ln -s ../dotfiles/ssh .ssh/config; echo mine >.ssh/id_ed25519; chmod 600 .ssh/id_ed25519'
+before=$(sha256sum $dot /home/alice/.ssh/id_ed25519)
+capture alice ssh-config --install
+equal "ssh-config --install" "$status$err" 0
+inode=$(stat -c %i $dot)
+alice ssh-config --install
+equal "a second time changes nothing" "$(stat -c %i $dot) $(grep -c 'BEGIN banger' $dot)" "$inode 1"
+equal "mode, owner and link are as they were" "$(stat -c '%a %U' $dot) $(readlink /home/alice/.ssh/config)" "640 alice ../dotfiles/ssh"
+equal "what it installs is what it prints" "$(alice ssh-config)" "$(cat /home/alice/.config/banger/ssh_config)"
+log_in() { as alice ssh "$@" 2>"$WORLD/err" </dev/null; }
+equal "ssh NAME.vm, as soon as the guest runs" "$(log_in named.vm 'hostname; whoami' | tr '\n' ' ')" "named root "
+equal "ssh NAME.ACCOUNT.vm" "$(log_in NAMED.alice.vm hostname)" named
+as alice sh -c 'echo carried >file; scp -q file named.vm:'
+equal "scp" "$(alice vm exec named -- cat /root/file)" carried
+equal "vm ssh uses the same files" "$(alice vm ssh named -- hostname)" named
+equal "the host key is in banger's own files" "$(cd "$(state alice)/ssh/hosts" && echo *)" "named.alice.vm named.vm"
+check "and not in the account's" test ! -e /home/alice/.ssh/known_hosts
+sed -i 's/AAAA.*/AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/; s/ [a-z0-9-]* AAAA/ ssh-ed25519 AAAA/' "$(state alice)/ssh/hosts/named.vm"
+log_in named.vm true
+contains "another host key is refused" "$? $(cat "$WORLD/err")" "HOST IDENTIFICATION HAS CHANGED"
+log_in nobody.vm true
+contains "a VM that is not there" "$(cat "$WORLD/err")" "no VM is named nobody"
+printf '\n# END banger\n' >>$dot
+capture alice ssh-config --uninstall
+contains "half a fence is left alone" "$status $err" "1 banger: /home/alice/dotfiles/ssh is left as it is: line 9 ends"
+sed -i '$d' $dot
+truncate -s -1 $dot
+alice ssh-config --uninstall
+equal "--uninstall leaves what was there, to the byte" "$(sha256sum $dot /home/alice/.ssh/id_ed25519)" "$before"
+check "and nothing else" test ! -e /home/alice/.config/banger/ssh_config
+
 # Deaths.
 another() { [ "$(dns_of .dns_pid)" != "$pid" ] && answering; }
 kill -9 "$pid"
@@ -114,5 +149,6 @@ kill "$squatter" 2>/dev/null
 wait "$squatter" 2>/dev/null
 check "once the port is free names are answered" until_true 30 names named.vm "$address"
 alice vm delete -f named >/dev/null
+equal "a deleted VM's host keys are gone" "$(ls "$(state alice)/ssh/hosts")" ""
 contains "a deleted VM's name is gone" "$(ask named.vm)" "status: NXDOMAIN"
 check "alice has nothing left" until_true 10 nothing_left alice

@@ -44,12 +44,14 @@ sed -i -e '/^deny uid 1521/d' -e '/^vcpus-max many/d' /etc/banger/policy.conf
 
 # --- the processes ----------------------------------------------------------------
 as paul banger daemon status >/dev/null || not_ok "daemon starts"
+names_answered() { [ "$(as paul banger daemon status --json | jq -r .dns_pid)" != 0 ]; }
+check "names are answered" until_true 10 names_answered
 mine=$(as paul banger doctor --privileges --json)
 all=$(banger doctor --privileges --json --user paul)
 roles() { jq -rc '[.processes[] | .role + (if .worker then " " + .worker else "" end)] | sort' <<<"$1"; }
 equal "root sees each process and which worker it is" "$(roles "$all")" \
-    '["engine","helper","monitor","worker disk","worker net","worker vmm"]'
-equal "the account sees them too" "$(roles "$mine")" '["engine","helper","monitor","worker","worker","worker"]'
+    '["dns","engine","helper","monitor","worker disk","worker net","worker vmm"]'
+equal "the account sees them too" "$(roles "$mine")" '["dns","engine","helper","monitor","worker","worker","worker"]'
 
 # Each figure against the kernel's own file.
 status() { sed -n "s/^$2:[[:blank:]]*//p" "/proc/$1/status"; }
@@ -82,6 +84,9 @@ for w in net disk; do
     equal "the $w worker can start no program" "$(worker $w '[.calls[] | select(test("exec|fork|clone|ptrace|setuid|socket"))] | length')" 0
 done
 equal "the engine can execute nothing" "$(jq -r '.processes[] | select(.role == "engine") | [.calls[] | select(test("^exec"))] | length' <<<"$all")" 0
+calls=$(jq -r '.processes[] | select(.role == "dns") | .calls | join(" ")' <<<"$all")
+equal "what answers for names can open, connect and execute nothing" "$(tr ' ' '\n' <<<"$calls" | grep -E 'exec|open|socket|connect|bind|clone|fork|ptrace')" ""
+equal "and has no file" "$(jq -r '.processes[] | select(.role == "dns") | [.files[].what | select(test("null|socket") | not)] | length' <<<"$all")" 0
 contains "the engine's socket call depends on its arguments" "$(jq -r '.processes[] | select(.role == "engine") | .calls | join(" ")' <<<"$all")" "socket*"
 equal "what was looked at runs on" "$(jq -r '.processes[].pid' <<<"$(banger doctor --privileges --json --user paul)" | sort)" "$(sort <<<"$pids")"
 
