@@ -53,8 +53,8 @@ seed("layers", "stream-many", b"".join(struct.pack("<IIQ", 0x53474942, 1, 0) + h
 
 # --- base images --------------------------------------------------------------------------
 def image(name, *commands, kind=("-t", "ext4", "-O", "^has_journal,^metadata_csum,^resize_inode,^64bit"), make=None,
-          blocks=120, inodes=32, inode=256):
-    """A file system of 1 KiB blocks with a folder /root, then debugfs's commands."""
+          patch=None, blocks=120, inodes=32, inode=256):
+    """A file system of 1 KiB blocks with a folder /root, then debugfs's commands, then a change of the bytes."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as top:
         root = os.path.join(top, "root")
         os.mkdir(root, 0o755)
@@ -72,7 +72,7 @@ def image(name, *commands, kind=("-t", "ext4", "-O", "^has_journal,^metadata_csu
         subprocess.run(["debugfs", "-w", "-f", "-", path], input=text.encode(), check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         with open(path, "rb") as f:
-            seed("subtree", name, f.read(65536).rstrip(b"\0"))
+            seed("subtree", name, (patch or bytes)(f.read(65536)).rstrip(b"\0"))
 
 
 def attributes(root):
@@ -102,16 +102,23 @@ image("extent-outside", "sif f block[5] 0xffffff")
 image("extent-overlap", "sif f block[0] 0x2f30a", "sif f block[4] 1", "sif f block[6] 0", "sif f block[7] 1", "sif f block[8] 40")
 image("extent-magic", "sif f block[0] 0")
 image("extent-depth", "sif f block[1] 0x10004", "sif f block[4] 0xffffff")
-image("file-huge", "sif f size_high 0x7fff")
+image("file-huge", "sif f size 0x7fff00000000")
 image("no-type", "sif f mode 0")
 image("encrypted", "sif f flags 0x80800")
 image("link-empty", "sif l size 0")
 image("link-long", "sif l size 5000")
 image("link-short", "sif l block[0] 0")
 image("attributes-bad", "sif f file_acl 0xffffff")
-image("no-inode", "link <9999> root/x", "link <9999> x")
+def nowhere(data):
+    at = data.index(b"nowhere")
+    return data[:at - 8] + struct.pack("<I", 9999) + data[at - 4:]
+
+
+image("no-inode", "link f root/nowhere", patch=nowhere)
 image("two-names", "link d root/d")
-image("name-twice", "link f root/f", "link f root/f")
+image("name-twice", "link f root/name-a", "link f root/name-b", patch=lambda data: data.replace(b"name-b", b"name-a"))
+image("no-root", "unlink root/f", "unlink root/l", "rmdir root")
+image("link-outside", "link long root/long", "sif long block[5] 0xffffff", make=attributes)
 image("not-clean", "feature needs_recovery")
 image("inline", "link i root/i", make=lambda root: open(os.path.join(root, "i"), "w").write("in the inode"),
       kind=("-t", "ext4", "-O", "^has_journal,^metadata_csum,^resize_inode,inline_data"))
@@ -157,6 +164,13 @@ seed("load", "folder-link", layout({**{k: v for k, v in is_link.items() if k != 
 seed("load", "folder-folder", layout({**{k: v for k, v in is_link.items() if k != first}, first + "/x": b""}))
 seed("load", "document-cut", tar(entry("index.json", b"{" * 2000))[:1024])
 seed("load", "names-long", tar(pax({"path": "a/" * 700 + "b"}, "x", b"1"), entry("oci-layout", b"{}")))
+
+# --- TOML ----------------------------------------------------------------------------------------------
+for number, text in enumerate((b'a = "\x01"', b"\x80 = 1", b'a = "\xc3("', b"n" * 70 + b" = 1", b"= 1", b'a = "\\u00e9 \\U0001f600"',
+                               b'a = "\\uD800"', b'a = "\\uZZZZ"', b'a = "\\q"', b'a = "' + b"x" * 5000 + b'"', b'a = "x', b"a = ?",
+                               b"a = 99999999999999999999", b"a = -x", b"[a", b"[[a]", b"[]", b"[a] x", b"a 1", b"a = 1 2", b"a = tru",
+                               b"a = 1\na = 2", b"[a]\n[a]", b"# only\n\n")):
+    seed("toml", f"{number:02}", text)
 
 # --- bundles and packages ----------------------------------------------------------------------------
 with open(f"{SEEDS}/bundle/plain", "rb") as f:
