@@ -5,9 +5,14 @@
 
 #include <stdint.h>
 
-#define JAIL_ARGS_MAGIC   0x42474a41u
-#define JAIL_ARGS_MAX     128
-#define JAIL_ARGS_TEXT    16384
+#define JAIL_ARGS_MAGIC 0x42474a41u
+#define JAIL_ARGS_MAX   128
+#define JAIL_ARGS_TEXT  16384
+/* What a VMM that opens by name has in its folder: two sockets that it makes, and a fifo
+ * that banger-jail reads, for its log. */
+#define JAIL_FILE_API     "api.sock"
+#define JAIL_FILE_VSOCK   "vsock.sock"
+#define JAIL_FILE_LOG     "log"
 #define JAIL_CONSOLE_KEEP (1u << 20) /* bytes of console and log kept; the file is cut back from twice that */
 
 struct jail_args {

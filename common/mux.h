@@ -1,5 +1,5 @@
 /* The agent link: framed, multiplexed stream between engine and guest agent
- * (virtio-serial port MUX_PORT_NAME), and between engine and CLI for one command
+ * (virtio-serial port MUX_PORT_NAME, or vsock where there is none), and between engine and CLI for one command
  * (SOCK_SEQPACKET, one frame a packet, channel 0). Header-only: the guest
  * includes this and nothing else of common/.
  *
@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #define MUX_PORT_NAME   "org.banger.agent.0"
+#define MUX_VSOCK_PORT  1024u /* where the VMM has vsock and no virtio-serial */
 #define MUX_VERSION     1u
 #define MUX_MAGIC       0xbau
 #define MUX_PAYLOAD_MAX 32768u

@@ -8,7 +8,8 @@
  *     etc.c      the few files of the image that carry the VM's name and resolver
  *     image.c    what differs between images: missing folders, the init that is there
  *     init.c     PID 1 in images that have no init of their own
- *     port.c     finds and opens the virtio-serial port
+ *     port.c     finds and opens the virtio-serial port, or what there is instead
+ *     vsock.c    a vsock port
  *     serve.c    the link: one thread, one poll loop
  *     frames.c   bytes to frames, frames to bytes
  *     channel.c  one command's streams and credits
@@ -57,6 +58,8 @@ struct agent_cmdline {
     char gateway[32];
     char name[65];
     char dns[32];
+    char root[8], work[8]; /* the disks' devices, where they have no serial to be found by */
+    char off[8];           /* "reset": the machine has no other way to end */
 };
 
 /* Takes the banger.* words out of a command line. Over-long values are left out. */
@@ -96,6 +99,11 @@ int agent_inittab_works(FILE *inittab);
 /* The command that has an init power the machine off, by its program's name; NULL when the
  * image has none. */
 const char *const *agent_poweroff_command(const char *init);
+/* From now on the machine is switched off by a reset. */
+void agent_off_is_reset(void);
+int agent_resets(void);
+/* Switches it off at once, without a word to anybody. */
+void agent_off(void);
 
 /* PID 1 of an image without init: reaps, and powers off when asked. */
 _Noreturn void agent_init(void);
@@ -104,16 +112,27 @@ _Noreturn void agent_down(int how);
 
 /* --- link ------------------------------------------------------------------ */
 
-/* Opens the virtio-serial port named MUX_PORT_NAME, waiting for it to appear; the descriptor (nonblocking). */
-int agent_port_open(void);
-/* Waits for the host's first byte, its greeting: only then the disks are complete. Takes nothing. */
-void agent_port_wait(int fd);
+/* Where the host is: a virtio-serial port, or a listening vsock socket and the connection
+ * that was last made to it. Descriptors are nonblocking; -1: none. */
+struct agent_port {
+    int fd, listener;
+};
 
-/* Serves the link on `fd` (made nonblocking here) until SIGTERM, which ends all
+/* Opens the virtio-serial port named MUX_PORT_NAME, or where there is vsock and no such
+ * port listens on MUX_VSOCK_PORT; waits for either to appear. */
+struct agent_port agent_port_open(void);
+/* Waits for the host's first byte, its greeting: only then the disks are complete. Takes nothing. */
+void agent_port_wait(struct agent_port *port);
+/* A listening socket, -1 where there is no device. */
+int agent_vsock_listen(void);
+/* A connection of the host's, or -1. */
+int agent_vsock_accept(int listener);
+
+/* Serves the link on `port` (its connection is made nonblocking here) until SIGTERM, which ends all
  * commands. SIGCHLD and SIGTERM must not be handled by anybody else in the
  * process, and descriptors 0, 1 and 2 must be open. Returns 0, or a negative
  * errno when it could not start. */
-int agent_serve(int fd);
+int agent_serve(struct agent_port port);
 
 /* Bytes to frames. */
 struct agent_parser {

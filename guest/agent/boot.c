@@ -26,7 +26,7 @@
 static _Noreturn void dead(const char *what, int code) {
     agent_log("%s: %s; the VM is switched off", what, strerror(code));
     sync();
-    (void) reboot(RB_POWER_OFF);
+    agent_off();
     for (;;)
         (void) pause();
 }
@@ -101,11 +101,18 @@ static void disk_forget(const char *path) {
     (void) close(fd);
 }
 
-/* Waits for the disk and mounts it. 0 or a negative errno. */
-static int disk_mount(const char *serial, const char *target, long long wait_ms) {
+/* Where the command line names the device, that one, once it is there. */
+static int disk_named(const char *device, char *path, size_t size) {
+    struct stat about;
+    (void) snprintf(path, size, "/dev/%.7s", device);
+    return stat(path, &about) == 0 && S_ISBLK(about.st_mode) ? 0 : -ENOENT;
+}
+
+/* Waits for the disk of that device's name (""), else of that serial, and mounts it. 0 or a negative errno. */
+static int disk_mount(const char *device, const char *serial, const char *target, long long wait_ms) {
     char path[64];
     long long end = agent_now_ms() + wait_ms;
-    while (disk_find(serial, path, sizeof path) < 0) {
+    while ((device[0] ? disk_named(device, path, sizeof path) : disk_find(serial, path, sizeof path)) < 0) {
         if (agent_now_ms() >= end)
             return -ENODEV;
         agent_sleep_ms(2);
@@ -120,20 +127,20 @@ static int disk_mount(const char *serial, const char *target, long long wait_ms)
     return 0;
 }
 
-static void root_mount(void) {
+static void root_mount(const char *device) {
     (void) mkdir(NEWROOT, 0755);
-    int code = disk_mount("root", NEWROOT, DISK_WAIT_MS);
+    int code = disk_mount(device, "root", NEWROOT, DISK_WAIT_MS);
     if (code < 0)
         dead("cannot mount the root disk", -code);
 }
 
 /* After the switch: an image's /root may be a link to somewhere else in it. */
-static void work_mount(void) {
+static void work_mount(const char *device) {
     struct stat about;
     if (stat("/root", &about) < 0 || !S_ISDIR(about.st_mode))
         agent_folder_make("/root", 0700);
     /* Disks appear in one go: when root is there, so is work, if the VM has one. */
-    int code = disk_mount("work", "/root", 500);
+    int code = disk_mount(device, "work", "/root", 500);
     if (code == -ENODEV)
         agent_log("no work disk: /root lies on the root disk");
     else if (code < 0)
@@ -177,7 +184,7 @@ static void dev_links(void) {
 }
 
 /* The agent's own process: away from the console, last to be killed for memory. */
-static _Noreturn void agent_child(int port, char *title, size_t size) {
+static _Noreturn void agent_child(struct agent_port port, char *title, size_t size) {
     (void) setsid();
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; fd >= 0 && i < 2; i++)
@@ -203,12 +210,14 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
     (void) agent_read_file("/proc/cmdline", text, sizeof text);
     agent_cmdline_parse(text, &cmdline);
     agent_modules_load("/modules");
-    int port = agent_port_open();
-    agent_port_wait(port);
-    root_mount();
+    if (strcmp(cmdline.off, "reset") == 0)
+        agent_off_is_reset();
+    struct agent_port port = agent_port_open();
+    agent_port_wait(&port);
+    root_mount(cmdline.root);
     agent_net_up(&cmdline);
     root_switch();
-    work_mount();
+    work_mount(cmdline.work);
     mounts_make("", later, COUNT(later));
     dev_links();
     agent_tmp_make();
@@ -221,7 +230,8 @@ _Noreturn void agent_boot(char *title, size_t title_size) {
         dead("cannot start the agent", errno);
     if (pid == 0)
         agent_child(port, title, title_size);
-    (void) close(port);
+    (void) close(port.fd);
+    (void) close(port.listener);
     if (init) {
         agent_sleep_ms(FIRST_COMMAND_MS);
         char *argv[] = {(char *) init, NULL}, *envp[] = {(char *) "TERM=linux", (char *) "HOME=/", NULL};

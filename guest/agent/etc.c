@@ -135,6 +135,15 @@ static void systemd_write(const char *root) {
     }
 }
 
+/* A machine without a switch stays, halted, after a power-off: whoever asks systemd for
+ * one gets a reboot, which is the VM's end. */
+static void reset_write(const char *root) {
+    char path[256];
+    (void) snprintf(path, sizeof path, "%s/run/systemd/system/poweroff.target", root);
+    if (symlink("/usr/lib/systemd/system/reboot.target", path) < 0 && errno != EEXIST)
+        report(path, -errno);
+}
+
 void agent_etc_write(const char *root, const struct agent_cmdline *cmdline, int systemd) {
     char path[256];
     struct stat about;
@@ -147,4 +156,6 @@ void agent_etc_write(const char *root, const struct agent_cmdline *cmdline, int 
     machine_id_write(root);
     if (systemd)
         systemd_write(root);
+    if (systemd && agent_resets())
+        reset_write(root);
 }

@@ -83,22 +83,30 @@ int agent_is_systemd(const char *init) {
 }
 
 const char *const *agent_poweroff_command(const char *init) {
-    enum { OPENRC = 1, RUNIT = 4 }; /* that many of them are the one's and the other's own */
-    static const char *const commands[][4] = {
-        {"/sbin/openrc-shutdown", "-p", "now", NULL},
-        {"/sbin/runit-init", "0", NULL},
-        {"/usr/bin/runit-init", "0", NULL},
-        {"/lib/runit/runit-init", "0", NULL},
-        {"/sbin/poweroff", NULL},
-        {"/usr/sbin/poweroff", NULL},
-        {"/bin/poweroff", NULL},
-        {"/usr/bin/poweroff", NULL},
-        {"/bin/busybox", "poweroff", NULL},
-    };
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    enum { OPENRC = 1, RUNIT = 4, COMMANDS = 9 }; /* that many of them are the one's and the other's own */
+    static const char *const commands[][COMMANDS][4] = {{{"/sbin/openrc-shutdown", "-p", "now", NULL},
+                                                         {"/sbin/runit-init", "0", NULL},
+                                                         {"/usr/bin/runit-init", "0", NULL},
+                                                         {"/lib/runit/runit-init", "0", NULL},
+                                                         {"/sbin/poweroff", NULL},
+                                                         {"/usr/sbin/poweroff", NULL},
+                                                         {"/bin/poweroff", NULL},
+                                                         {"/usr/bin/poweroff", NULL},
+                                                         {"/bin/busybox", "poweroff", NULL}},
+                                                        {{"/sbin/openrc-shutdown", "-r", "now", NULL},
+                                                         {"/sbin/runit-init", "6", NULL},
+                                                         {"/usr/bin/runit-init", "6", NULL},
+                                                         {"/lib/runit/runit-init", "6", NULL},
+                                                         {"/sbin/reboot", NULL},
+                                                         {"/usr/sbin/reboot", NULL},
+                                                         {"/bin/reboot", NULL},
+                                                         {"/usr/bin/reboot", NULL},
+                                                         {"/bin/busybox", "reboot", NULL}}};
+    for (size_t i = 0; i < COMMANDS; i++) {
         int fits = i >= RUNIT || (i >= OPENRC ? strncmp(init, "runit", 5) == 0 : strcmp(init, "openrc-init") == 0);
-        if (fits && is_program(commands[i][0]))
-            return commands[i];
+        const char *const *command = commands[agent_resets()][i];
+        if (fits && is_program(command[0]))
+            return command;
     }
     return NULL;
 }

@@ -26,6 +26,20 @@ static int drain(long long milliseconds) {
     }
 }
 
+static int off_is_reset;
+
+void agent_off_is_reset(void) {
+    off_is_reset = 1;
+}
+
+int agent_resets(void) {
+    return off_is_reset;
+}
+
+void agent_off(void) {
+    (void) reboot(off_is_reset ? RB_AUTOBOOT : RB_POWER_OFF);
+}
+
 _Noreturn void agent_down(int how) {
     (void) kill(-1, SIGTERM);
     (void) kill(-1, SIGCONT);
@@ -40,6 +54,8 @@ _Noreturn void agent_down(int how) {
     (void) umount2("/root", MNT_DETACH);
     (void) mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
     sync();
+    if (how == RB_POWER_OFF)
+        agent_off();
     (void) reboot(how);
     for (;;)
         (void) pause();

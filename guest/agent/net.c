@@ -31,7 +31,10 @@ void agent_cmdline_parse(const char *text, struct agent_cmdline *out) {
         (void) (word_take(word, length, "banger.addr=", out->address, sizeof out->address) ||
                 word_take(word, length, "banger.gw=", out->gateway, sizeof out->gateway) ||
                 word_take(word, length, "banger.name=", out->name, sizeof out->name) ||
-                word_take(word, length, "banger.dns=", out->dns, sizeof out->dns));
+                word_take(word, length, "banger.dns=", out->dns, sizeof out->dns) ||
+                word_take(word, length, "banger.root=", out->root, sizeof out->root) ||
+                word_take(word, length, "banger.work=", out->work, sizeof out->work) ||
+                word_take(word, length, "banger.off=", out->off, sizeof out->off));
         word += length;
         word += strspn(word, " \t\n");
     }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -48,23 +49,44 @@ static int port_find(void) {
     return fd;
 }
 
-int agent_port_open(void) {
+struct agent_port agent_port_open(void) {
     long pause = 5;
     for (;;) {
-        int fd = port_find();
-        if (fd >= 0)
-            return fd;
+        struct agent_port port = {.fd = port_find(), .listener = -1};
+        if (port.fd < 0)
+            port.listener = agent_vsock_listen();
+        if (port.fd >= 0 || port.listener >= 0)
+            return port;
         agent_sleep_ms(pause);
         if (pause < 1000)
             pause += pause / 4 + 1;
     }
 }
 
-void agent_port_wait(int fd) {
-    for (;;) {
-        struct pollfd port = {.fd = fd, .events = POLLIN};
-        if (poll(&port, 1, -1) > 0 && (port.revents & (POLLIN | POLLHUP)) == POLLIN)
-            return;
-        agent_sleep_ms(5); /* a port the host has not opened yet is hung up, and readable for its end of file */
+/* Waits for a connection, if need be, and for what comes on it: 1 when that is a byte. */
+static int greeted(struct agent_port *port) {
+    struct pollfd list[] = {{.fd = port->fd, .events = POLLIN}, {.fd = port->listener, .events = POLLIN}};
+    if (poll(list, 2, -1) < 0)
+        return 0;
+    if (list[1].revents) {
+        int fd = agent_vsock_accept(port->listener);
+        if (fd >= 0 && port->fd >= 0)
+            (void) close(port->fd);
+        if (fd >= 0)
+            port->fd = fd;
+        return 0;
+    }
+    return (list[0].revents & (POLLIN | POLLHUP)) == POLLIN;
+}
+
+void agent_port_wait(struct agent_port *port) {
+    while (!greeted(port)) {
+        char byte;
+        if (port->listener < 0) {
+            agent_sleep_ms(5); /* a port the host has not opened yet is hung up, and readable for its end of file */
+        } else if (port->fd >= 0 && recv(port->fd, &byte, 1, MSG_PEEK) == 0) {
+            (void) close(port->fd);
+            port->fd = -1;
+        }
     }
 }

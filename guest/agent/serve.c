@@ -21,7 +21,8 @@
 #define CLOCK_FLOOR 1577836800000000000ull
 
 static struct server {
-    int fd, signals, stopping;
+    struct agent_port port;
+    int signals, stopping;
     int greeted;
     int poweroff_tries;
     long long poweroff_at;
@@ -105,7 +106,7 @@ static void poweroff(void) {
     char name[32] = "";
     (void) agent_read_file("/proc/1/comm", name, sizeof name);
     if (strcmp(name, "systemd") == 0 || strcmp(name, "banger-init") == 0) {
-        (void) kill(1, SIGRTMIN + 4);
+        (void) kill(1, agent_resets() ? SIGRTMIN + 5 : SIGRTMIN + 4);
         return;
     }
     char program[256] = "";
@@ -175,17 +176,37 @@ static void frames_take(void) {
     }
 }
 
+/* Nobody is there any longer. */
+static void port_cut(void) {
+    agent_parser_cut(&server.parser);
+    if (server.port.listener < 0) {
+        server.port_after = agent_now_ms() + BACKOFF_MS;
+    } else if (server.port.fd >= 0) {
+        (void) close(server.port.fd);
+        server.port.fd = -1;
+    }
+}
+
 static void port_read(void) {
     if (server.in_head < server.in_tail)
         return;
-    ssize_t got = read(server.fd, server.in, sizeof server.in);
+    ssize_t got = read(server.port.fd, server.in, sizeof server.in);
     server.in_head = server.in_tail = 0;
     if (got > 0) {
         server.in_tail = (size_t) got;
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-        agent_parser_cut(&server.parser);
-        server.port_after = agent_now_ms() + BACKOFF_MS;
+        port_cut();
     }
+}
+
+/* The host comes anew: its last connection, if it is still there, is of a dead engine. */
+static void port_accept(void) {
+    int fd = agent_vsock_accept(server.port.listener);
+    if (fd < 0)
+        return;
+    port_cut();
+    server.port.fd = fd;
+    server.in_head = server.in_tail = 0;
 }
 
 static void reap(void) {
@@ -231,12 +252,13 @@ static int sooner(int timeout, long long at, long long now) {
 /* Fills the poll list; returns its length, and in *timeout when something is due. */
 static nfds_t wait_list(struct pollfd *list, int *timeout) {
     long long now = agent_now_ms();
-    nfds_t count = 2;
+    nfds_t count = 3;
     int paused = server.port_after > now;
     int room = agent_out_room(&server.out) >= 256;
     *timeout = -1;
     list[0] = (struct pollfd){.fd = server.signals, .events = POLLIN};
-    list[1] = (struct pollfd){.fd = paused ? -1 : server.fd};
+    list[1] = (struct pollfd){.fd = paused ? -1 : server.port.fd};
+    list[2] = (struct pollfd){.fd = server.port.listener, .events = POLLIN};
     if (server.in_head == server.in_tail)
         list[1].events |= POLLIN;
     if (server.out.head < server.out.tail)
@@ -261,7 +283,7 @@ static nfds_t wait_list(struct pollfd *list, int *timeout) {
 }
 
 static void turn(void) {
-    static struct pollfd list[2 + 3 * AGENT_CHANNELS_MAX];
+    static struct pollfd list[3 + 3 * AGENT_CHANNELS_MAX];
     int timeout = -1;
     nfds_t count = wait_list(list, &timeout);
     if (poll(list, count, timeout) < 0)
@@ -270,35 +292,35 @@ static void turn(void) {
         signals_take();
     if (list[1].revents & POLLIN)
         port_read();
-    else if (list[1].revents & (POLLHUP | POLLERR)) {
-        agent_parser_cut(&server.parser);
-        server.port_after = agent_now_ms() + BACKOFF_MS;
-    }
+    else if (list[1].revents & (POLLHUP | POLLERR))
+        port_cut();
+    if (list[2].revents)
+        port_accept();
     poweroff_again();
     frames_take();
     pump();
-    (void) agent_out_flush(&server.out, server.fd);
+    (void) agent_out_flush(&server.out, server.port.fd);
 }
 
-static int start(int fd) {
+static int start(struct agent_port port) {
     sigset_t set;
     for (int number = 1; number < SIGRTMIN; number++) /* what we ignore our commands would */
         (void) signal(number, SIG_DFL);
-    int flags = fcntl(fd, F_GETFL);
+    int flags = fcntl(port.fd, F_GETFL);
     (void) sigemptyset(&set);
     (void) sigaddset(&set, SIGCHLD);
     (void) sigaddset(&set, SIGTERM);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+    if (flags < 0 || fcntl(port.fd, F_SETFL, flags | O_NONBLOCK) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
         signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
     memset(&server, 0, sizeof server);
-    server.fd = fd;
+    server.port = port;
     server.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return server.signals < 0 ? -errno : 0;
 }
 
-int agent_serve(int fd) {
-    int code = start(fd);
+int agent_serve(struct agent_port port) {
+    int code = start(port);
     if (code < 0)
         return code;
     while (!server.stopping)
@@ -313,7 +335,7 @@ int agent_serve(int fd) {
         agent_sleep_ms(10);
         signals_take();
         pump();
-        (void) agent_out_flush(&server.out, server.fd);
+        (void) agent_out_flush(&server.out, server.port.fd);
     }
     (void) close(server.signals);
     return 0;

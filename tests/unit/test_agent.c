@@ -67,7 +67,7 @@ static void setup(void) {
     cr_assert(agent >= 0);
     if (agent == 0) {
         (void) close(pair[0]);
-        _exit(agent_serve(pair[1]) == 0 ? 0 : 1);
+        _exit(agent_serve((struct agent_port){pair[1], -1}) == 0 ? 0 : 1);
     }
     (void) close(pair[1]);
     port = pair[0];
@@ -428,7 +428,7 @@ Test(agent_cmdline, takes_its_own_words) {
 static int greeted(int fd) {
     pid_t child = fork();
     if (child == 0) {
-        agent_port_wait(fd);
+        agent_port_wait(&(struct agent_port){fd, -1});
         _exit(0);
     }
     (void) usleep(100000);

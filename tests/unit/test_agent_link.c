@@ -16,7 +16,7 @@ static pid_t agent_start(int *sock) {
     cr_assert(pid >= 0);
     if (pid == 0) {
         (void) close(pair[0]);
-        _exit(agent_serve(pair[1]) == 0 ? 0 : 1);
+        _exit(agent_serve((struct agent_port){pair[1], -1}) == 0 ? 0 : 1);
     }
     (void) close(pair[1]);
     *sock = pair[0];

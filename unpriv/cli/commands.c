@@ -42,6 +42,9 @@ static void resolve_disk(char *out, size_t size) {
 static void resolve_root_disk(char *out, size_t size) {
     config_show(CONFIG_ROOT_DISK, out, size);
 }
+static void resolve_vmm(char *out, size_t size) {
+    config_show(CONFIG_VMM, out, size);
+}
 static void resolve_image(char *out, size_t size) {
     config_show(CONFIG_IMAGE, out, size);
 }
@@ -71,6 +74,7 @@ static void resolve_name(char *out, size_t size) {
         {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root: 8G, 8GiB", resolve_disk},                 \
         {OPT_ROOT_DISK,    "root-disk", 0, OPTION_CHOICE, ROOT_DISK_WORDS, "how its root comes from the image",        \
          resolve_root_disk},                                                                                           \
+        {OPT_VMM, "vmm", 0, OPTION_CHOICE, VMM_WORDS, "what runs it", resolve_vmm},                                    \
         {OPT_EGRESS,                                                                                                   \
          "egress",                                                                                                     \
          0,                                                                                                            \

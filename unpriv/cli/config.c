@@ -56,6 +56,9 @@ static const struct setting {
                           "auto", "banger's own: the cheapest that can be had", "one of \"" ROOT_DISK_WORDS "\""},
     [CONFIG_IMAGE] = {"", "default_image_name", "default_image_name", OPT_IMAGE, 0, 0, 0, NULL, NULL, NULL,
                       CATALOG_DEFAULT_IMAGE, "banger's own", "an image's name, in quotes and not empty"},
+    [CONFIG_VMM] = {"", "vmm", "vmm", OPT_VMM, 0, 0, 0, NULL, NULL, VMM_WORDS, "auto",
+                    "banger's own: Firecracker where the policy has it and KVM works, else QEMU",
+                    "one of \"" VMM_WORDS "\""},
 };
 
 static struct config own;            /* of the account's file */

@@ -10,7 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum config_key { CONFIG_VCPU, CONFIG_MEMORY, CONFIG_DISK_SIZE, CONFIG_ROOT_DISK, CONFIG_IMAGE, CONFIG_KEYS };
+enum config_key {
+    CONFIG_VCPU,
+    CONFIG_MEMORY,
+    CONFIG_DISK_SIZE,
+    CONFIG_ROOT_DISK,
+    CONFIG_IMAGE,
+    CONFIG_VMM,
+    CONFIG_KEYS
+};
 
 #define CONFIG_TEXT_MAX       128
 #define CONFIG_REGISTRIES_MAX 16

@@ -21,6 +21,7 @@ enum option_id {
     OPT_MEMORY,
     OPT_DISK_SIZE,
     OPT_ROOT_DISK,
+    OPT_VMM,
     OPT_NAT,
     OPT_NO_NAT,
     OPT_EGRESS,
@@ -153,6 +154,8 @@ int64_t options_default_memory(void); /* MiB: ram/8, from 512 to 8192 */
 #define OPTIONS_DEFAULT_DISK (8LL << 30)
 
 #define ROOT_DISK_WORDS "auto|reflink|snapshot|copy" /* vm.create's "root_disk" */
+
+#define VMM_WORDS "auto|firecracker|qemu" /* its "vmm" */
 
 /* The table of all commands, which ends with a NULL name (commands.c). */
 extern const struct command commands[];

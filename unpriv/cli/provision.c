@@ -109,6 +109,7 @@ static int arguments(struct build *b, cJSON *args) {
     (void) cJSON_AddNumberToObject(machine, "vcpus", (double) config_number(b->in, CONFIG_VCPU));
     (void) cJSON_AddNumberToObject(machine, "memory_mib", (double) config_number(b->in, CONFIG_MEMORY));
     (void) cJSON_AddNumberToObject(machine, "disk", (double) config_number(b->in, CONFIG_DISK_SIZE));
+    (void) cJSON_AddStringToObject(machine, "vmm", config_text(b->in, CONFIG_VMM));
     (void) cJSON_AddNumberToObject(machine, "root_size", (double) ((size > base ? size : base) + BUILD_ROOM));
     (void) cJSON_AddStringToObject(machine, "egress", options_given(b->in, OPT_NO_NAT) ? "none" : "nat");
     cJSON *words = r < 0 ? NULL : prepare(machine, "build.sh", &b->error);

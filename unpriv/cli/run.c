@@ -48,6 +48,7 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddNumberToObject(args, "memory_mib", (double) config_number(l->in, CONFIG_MEMORY));
     (void) cJSON_AddNumberToObject(args, "disk", (double) config_number(l->in, CONFIG_DISK_SIZE));
     (void) cJSON_AddStringToObject(args, "root_disk", config_text(l->in, CONFIG_ROOT_DISK));
+    (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
     (void) cJSON_AddStringToObject(args, "egress",
                                    options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none"));
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));

@@ -184,8 +184,16 @@ static void keep_small(void) {
 
 static int confine(struct err *e) {
     cleanup_fd int resolver = open("/etc/resolv.conf", O_PATH | O_CLOEXEC);
-    const struct sandbox_path paths[] = {{engine.state, SANDBOX_WRITE}, {resolver, SANDBOX_READ}};
-    int r = sandbox_landlock(paths, resolver >= 0 ? 2 : 1);
+    char folder[] = BANGER_POLICY; /* the folder: the file in it may be replaced */
+    *strrchr(folder, '/') = '\0';
+    cleanup_fd int policy = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct sandbox_path paths[3] = {{engine.state, SANDBOX_WRITE}};
+    size_t count = 1;
+    if (resolver >= 0)
+        paths[count++] = (struct sandbox_path){resolver, SANDBOX_READ};
+    if (policy >= 0)
+        paths[count++] = (struct sandbox_path){policy, SANDBOX_READ};
+    int r = sandbox_landlock(paths, count);
     if (r < 0)
         return err_sys(e, -r, "cannot confine bangerd with Landlock");
     engine.landlock = r;

@@ -2,6 +2,7 @@
 
 #include "../../common/fdpass.h"
 #include "../../common/io.h"
+#include "../../common/jailargs.h"
 #include "../../common/log.h"
 #include "../store/paths.h"
 #include "cgroup.h"
@@ -119,25 +120,36 @@ struct answer {
     int fd; /* goes with the reply; -1 without */
 };
 
-/* No step follows a symbolic link: the engine, which can write here, may be fooled. */
-static int open_vm_folder(uint32_t slot) {
-    char name[8];
-    (void) snprintf(name, sizeof(name), "%03x", slot & 0xfffu);
-    const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int vms = openat(monitor.start->state, "vms", flags);
-    if (vms < 0)
-        return -errno;
-    int folder = openat(vms, name, flags);
+/* A folder below `at`, which is closed. No step follows a symbolic link: the engine, which
+ * can write here, may be fooled. */
+static int open_below(int at, const char *name) {
+    if (at < 0)
+        return at;
+    int folder = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int r = folder < 0 ? -errno : folder;
-    (void) close(vms);
+    (void) close(at);
     return r;
 }
 
+static int open_vm_folder(uint32_t slot) {
+    char name[8];
+    (void) snprintf(name, sizeof(name), "%03x", slot & 0xfffu);
+    int state = fcntl(monitor.start->state, F_DUPFD_CLOEXEC, 3);
+    return open_below(open_below(state < 0 ? -errno : state, "vms"), name);
+}
+
 static int vm_socket(const struct monitor_request *request, struct answer *answer, int (*make)(int, const char *)) {
-    static const char *const names[] = {[MONITOR_QMP] = "qmp.sock", [MONITOR_AGENT] = "agent.sock"};
-    if (request->slot >= SLOT_MAX || request->which >= sizeof(names) / sizeof(names[0]))
+    static const char *const names[] = {[MONITOR_QMP] = "qmp.sock",
+                                        [MONITOR_AGENT] = "agent.sock",
+                                        [MONITOR_FIRECRACKER] = JAIL_FILE_API,
+                                        [MONITOR_FIRECRACKER_VSOCK] = JAIL_FILE_VSOCK};
+    const int in_jail = request->which >= MONITOR_FIRECRACKER;
+    if (request->slot >= SLOT_MAX || request->which >= sizeof(names) / sizeof(names[0]) ||
+        (in_jail && request->op == MONITOR_LISTEN))
         return -EINVAL;
     int folder = open_vm_folder(request->slot);
+    if (in_jail)
+        folder = open_below(folder, "jail");
     if (folder < 0)
         return folder;
     int r = make(folder, names[request->which]);
@@ -209,7 +221,7 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
     case MONITOR_LISTEN:
         return vm_socket(request, answer, paths_listen);
     case MONITOR_CONNECT:
-        return vm_socket(request, answer, paths_connect);
+        return vm_socket(request, answer, paths_connect_now);
     case MONITOR_HELPER:
         return give_helper(request, answer);
     case MONITOR_IMPORT:

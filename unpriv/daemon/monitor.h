@@ -28,7 +28,8 @@ enum monitor_op {
     MONITOR_DNS = 11,       /* the same, banger-dns */
 };
 
-enum monitor_socket { MONITOR_QMP = 0, MONITOR_AGENT = 1 };
+/* The last two are the VMM's own, in its jail folder: for MONITOR_CONNECT only. */
+enum monitor_socket { MONITOR_QMP, MONITOR_AGENT, MONITOR_FIRECRACKER, MONITOR_FIRECRACKER_VSOCK };
 
 struct monitor_request {
     uint32_t op;

@@ -196,15 +196,18 @@ static int need_fd(int fd, const struct wire_request *rq, struct err *e) {
                    operations[rq->op].what);
 }
 
-int priv_net_up(uint64_t op, uint32_t slot, uint32_t *subnet, struct err *e) {
-    struct wire_request rq = {.op = WIRE_NET_UP, .op_id = op, .slot = slot};
+int priv_net_up(uint64_t op, uint32_t slot, enum wire_tap kind, uint32_t *subnet, struct err *e) {
+    struct wire_request rq = {.op = WIRE_NET_UP, .op_id = op, .slot = slot, .kind = kind};
     struct wire_reply reply = {0};
     int fd;
     int r = call(&rq, NULL, &reply, &fd, e);
     if (r)
         return r;
     *subnet = reply.subnet;
-    return need_fd(fd, &rq, e);
+    if (kind == WIRE_TAP_FD)
+        return need_fd(fd, &rq, e);
+    fdpass_close(&fd, 1);
+    return 0;
 }
 
 int priv_net_down(uint64_t op, uint32_t slot, struct err *e) {

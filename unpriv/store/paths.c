@@ -111,7 +111,7 @@ static struct sockaddr_un address_of(int fd, const char *slash, const char *name
 
 /* connect(2) follows a symbolic link: the socket itself is opened first, and the
  * connection is made to what was opened. */
-int paths_connect(int dir, const char *name) {
+static int connect_to(int dir, const char *name, int flags) {
     cleanup_fd int node = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (node < 0)
         return -errno;
@@ -120,7 +120,7 @@ int paths_connect(int dir, const char *name) {
         return -errno;
     if (!S_ISSOCK(st.st_mode))
         return -ENOTSOCK;
-    cleanup_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cleanup_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (sock < 0)
         return -errno;
     struct sockaddr_un address = address_of(node, "", "");
@@ -129,6 +129,18 @@ int paths_connect(int dir, const char *name) {
         r = connect(sock, (const struct sockaddr *) &address, sizeof(address));
     } while (r < 0 && errno == EINTR);
     return r < 0 ? -errno : take_fd(&sock);
+}
+
+int paths_connect(int dir, const char *name) {
+    return connect_to(dir, name, 0);
+}
+
+int paths_connect_now(int dir, const char *name) {
+    cleanup_fd int sock = connect_to(dir, name, SOCK_NONBLOCK);
+    if (sock < 0)
+        return sock;
+    int flags = fcntl(sock, F_GETFL);
+    return flags < 0 || fcntl(sock, F_SETFL, flags & ~O_NONBLOCK) ? -errno : take_fd(&sock);
 }
 
 int paths_listen(int dir, const char *name) {

@@ -36,6 +36,8 @@ int paths_find(struct paths *p, struct err *e);
 /* connect(2) / bind(2)+listen(2) on a Unix stream socket `name` in folder
  * descriptor `dir`, whatever the folder's length. The socket, or a negative errno. */
 int paths_connect(int dir, const char *name);
+/* The same, but -EAGAIN at once where the listener's queue is full: who listens may be hostile. */
+int paths_connect_now(int dir, const char *name);
 int paths_listen(int dir, const char *name);
 
 #endif

@@ -88,6 +88,7 @@ static const char *const migrations[] = {
     "CREATE TRIGGER kernel_deleted AFTER DELETE ON kernels"
     " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
     " ('kernel.deleted', old.id, old.name, ''); END;",
+    "ALTER TABLE vms ADD COLUMN vmm TEXT NOT NULL DEFAULT 'qemu';",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

@@ -56,6 +56,7 @@ struct vm_record {
     char workspace[STORE_TEXT_MAX]; /* guest path, "" without */
     char source[STORE_TEXT_MAX];    /* host path of the workspace */
     char head[64];                  /* host HEAD at prepare */
+    char vmm[16];                   /* "qemu" or "firecracker": chosen when it was made */
     uint32_t remove;                /* delete when its run's command ends */
     int32_t pid;                    /* of banger-jail, 0 when not running; valid only while status is locked */
     uint32_t subnet;                /* host byte order, of the last start */

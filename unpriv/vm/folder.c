@@ -91,10 +91,15 @@ int vm_folder_make(uint32_t slot, struct err *e) {
         return err_sys(e, errno, "cannot make %s/vms", engine.state_path);
     if (mkdirat(engine.state, path, 0700))
         return err_sys(e, errno, "cannot make %s/%s", engine.state_path, path);
+    return vm_folder_jail(slot, e);
+}
+
+int vm_folder_jail(uint32_t slot, struct err *e) {
     cleanup_fd int dir = vm_folder_open(slot);
-    if (dir < 0 || mkdirat(dir, "jail", 0700))
-        return err_sys(e, errno, "cannot make %s/%s/jail", engine.state_path, path);
-    return 0;
+    int r = dir < 0 ? dir : folder_remove(dir, "jail");
+    if (r == 0 && mkdirat(dir, "jail", 0700))
+        r = -errno;
+    return r ? err_sys(e, -r, "cannot empty %s/vms/%03x/jail", engine.state_path, slot) : 0;
 }
 
 /* Bytes of extents that are not the file's alone (Documentation/filesystems/fiemap.rst). */

@@ -18,6 +18,7 @@ struct vm_live {
     struct vm_live *next;
     char id[17];
     uint32_t slot;
+    const struct vmm_driver *vmm;
     unsigned holders;
     pthread_mutex_t lock;       /* held while the VM's state changes */
     pthread_mutex_t connecting; /* one reconnection at a time */
@@ -76,6 +77,8 @@ int vm_watch(struct vm_live *live);
 
 /* Makes an empty folder for the slot, removing what an earlier owner left. */
 int vm_folder_make(uint32_t slot, struct err *e);
+/* Makes its jail folder, /vm to the VMM, anew: what the last one left there is gone. */
+int vm_folder_jail(uint32_t slot, struct err *e);
 /* The folder, O_PATH, the caller's; or a negative errno. */
 int vm_folder_open(uint32_t slot);
 /* Removes it with all it holds: gone from its name at once, from the disk soon

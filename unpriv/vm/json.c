@@ -1,7 +1,6 @@
 #include "internal.h"
 
 #include "../../common/wire.h"
-#include "../vmm/vmm.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -76,7 +75,7 @@ cJSON *vm_json(const struct vm_record *r) {
     (void) cJSON_AddNumberToObject(object, "disk", (double) r->disk);
     (void) cJSON_AddStringToObject(object, "root_kind", r->root_kind);
     (void) cJSON_AddStringToObject(object, "accel", r->accel);
-    (void) cJSON_AddStringToObject(object, "vmm", vmm_qemu.name);
+    (void) cJSON_AddStringToObject(object, "vmm", r->vmm);
     (void) cJSON_AddStringToObject(object, "workspace", r->workspace);
     (void) cJSON_AddStringToObject(object, "source", r->source);
     (void) cJSON_AddStringToObject(object, "head", r->head);

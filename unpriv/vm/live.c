@@ -6,7 +6,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "../../common/log.h"
-#include "../daemon/monitor.h"
+#include "../vmm/vmm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,7 @@ static struct vm_live *entry_new(const struct vm_record *r) {
         return NULL;
     memcpy(live->id, r->id, sizeof(live->id));
     live->slot = r->slot;
+    live->vmm = vmm_of(r->vmm);
     live->pidfd = -1;
     (void) pthread_mutex_init(&live->lock, NULL);
     (void) pthread_mutex_init(&live->connecting, NULL);
@@ -246,7 +247,8 @@ static struct link *reconnect(struct vm_live *live, const char *name, struct err
         (void) err_set(e, ESRCH, "VM %s is not running; `banger vm start %s` starts it", name, name);
         return NULL;
     }
-    int sock = monitor_connect(live->slot, MONITOR_AGENT, e);
+    const struct vmm_wait wait = {.deadline = io_now_ms() + RECONNECT_MS, .given_up = process_ended, .arg = &pidfd};
+    int sock = live->vmm->agent(live->slot, &wait, e);
     if (sock < 0)
         return NULL;
     struct link *link = link_open(sock, 0, RECONNECT_MS, process_ended, &pidfd, e);

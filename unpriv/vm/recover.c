@@ -53,7 +53,7 @@ static int jail_alive(uint32_t slot) {
 static void quit_unknown(uint32_t slot) {
     struct err e;
     long long deadline = io_now_ms() + QUIT_MS;
-    if (vmm_qemu.quit(slot, &e))
+    if (vmm_quit(slot, &e))
         log_warn(0, "slot %u: %s", slot, e.text);
     while (jail_alive(slot) && io_now_ms() < deadline)
         (void) usleep(QUIT_NAP);

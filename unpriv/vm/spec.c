@@ -3,6 +3,7 @@
 
 #include "../../common/json.h"
 #include "../image/images.h"
+#include "../vmm/vmm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,6 +76,15 @@ static int parse_root_kind(const cJSON *args, struct vm_spec *spec, struct err *
     return err_set(e, EINVAL, "\"root_disk\" must be auto, reflink, snapshot or copy");
 }
 
+static int choose_vmm(const struct rpc *rpc, struct vm_record *r, struct err *e) {
+    const char *wanted = json_string_or(rpc->args, "vmm", "auto", e);
+    const struct vmm_driver *driver = wanted ? vmm_choose(wanted, rpc->op, e) : NULL;
+    if (!driver)
+        return -EINVAL;
+    (void) snprintf(r->vmm, sizeof(r->vmm), "%s", driver->name);
+    return 0;
+}
+
 static int parse_sources(const cJSON *args, struct vm_spec *spec, struct err *e) {
     const char *image = json_string(args, "image", e);
     const char *kernel = image ? json_string(args, "kernel", e) : NULL;
@@ -129,6 +139,8 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
         rc = parse_egress(rpc->args, spec, e);
     if (rc == 0)
         rc = parse_root_kind(rpc->args, spec, e);
+    if (rc == 0)
+        rc = choose_vmm(rpc, r, e);
     if (rc == 0)
         rc = text_member(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
     if (rc == 0)

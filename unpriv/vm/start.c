@@ -28,9 +28,12 @@
 struct starting {
     struct rpc *rpc;
     struct vm_record *r;
+    const struct vmm_driver *vmm;
     int kvm;
     int never_ready; /* the VMM was started and its guest did not come up */
     int fds[SPAWN_FDS];
+    char cmdline[256];
+    struct vmm_config config;
 };
 
 /* --- the steps -------------------------------------------------------------------- */
@@ -38,17 +41,22 @@ struct starting {
 static void choose_accelerator(struct starting *s) {
     char why[256] = "";
     s->kvm = vmm_kvm_works(s->rpc->op, why);
-    if (!s->kvm)
+    if (!s->kvm && s->vmm == &vmm_firecracker)
+        rpc_warn(s->rpc, "KVM does not work here (%s), and Firecracker has nothing else: `--vmm qemu` can emulate",
+                 why);
+    else if (!s->kvm)
         rpc_warn(s->rpc, "KVM does not work here (%s): using emulation, which is slower", why);
+    s->kvm |= s->vmm == &vmm_firecracker;
     (void) snprintf(s->r->accel, sizeof(s->r->accel), "%s", s->kvm ? "kvm" : "tcg");
 }
 
 static int network_up(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
-    int tap = priv_net_up(s->rpc->op, r->slot, &r->subnet, e);
+    const int named = s->vmm->style == SPAWN_BY_NAME;
+    int tap = priv_net_up(s->rpc->op, r->slot, named ? WIRE_TAP_NAMED : WIRE_TAP_FD, &r->subnet, e);
     if (tap < 0)
         return tap;
-    s->fds[SPAWN_TAP] = tap;
+    s->fds[SPAWN_TAP] = named ? -1 : tap;
     int rc = vm_gate_make(live, r, e);
     return rc ? rc : gate_apply(live->gate, s->rpc->op, e);
 }
@@ -119,6 +127,8 @@ static int open_status(struct starting *s, struct err *e) {
 }
 
 static int open_sockets(struct starting *s, struct err *e) {
+    if (s->vmm->style == SPAWN_BY_NAME)
+        return 0; /* it makes its own */
     int qmp = monitor_listen(s->r->slot, MONITOR_QMP, e);
     if (qmp < 0)
         return qmp;
@@ -134,10 +144,9 @@ static void dotted(char text[16], uint32_t address) {
     (void) snprintf(text, 16, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
-/* The argument block: the guest's own part of the command line goes into it. */
-static int make_arguments(struct starting *s, struct err *e) {
+/* What the VMM is told of the VM, with the guest's own part of the command line. */
+static void make_config(struct starting *s) {
     const struct vm_record *r = s->r;
-    char cmdline[256];
     char address[16];
     char gateway[16];
     char dns[16] = "";
@@ -146,9 +155,9 @@ static int make_arguments(struct starting *s, struct err *e) {
     uint32_t server = vm_resolv_read();
     if (server)
         dotted(dns, server);
-    (void) snprintf(cmdline, sizeof(cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s", address,
+    (void) snprintf(s->cmdline, sizeof(s->cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s", address,
                     SUBNET_PREFIX, gateway, r->name, server ? " banger.dns=" : "", dns);
-    struct vmm_config config = {
+    s->config = (struct vmm_config){
         .name = r->name,
         .slot = r->slot,
         .vcpus = r->vcpus,
@@ -156,25 +165,32 @@ static int make_arguments(struct starting *s, struct err *e) {
         .kvm = s->kvm,
         .root_device = vm_is_snapshot(r),
         .tsc_khz = s->kvm ? 0 : vmm_tsc_khz(),
-        .cmdline = cmdline,
+        .cmdline = s->cmdline,
     };
-    addr_mac(config.mac, getuid(), r->slot);
-    int fd = vmm_qemu.arguments(&config, e);
-    if (fd < 0)
-        return fd;
-    s->fds[SPAWN_ARGS] = fd;
-    return 0;
+    addr_mac(s->config.mac, getuid(), r->slot);
+}
+
+static int make_arguments(struct starting *s, struct err *e) {
+    make_config(s);
+    int fd = s->vmm->arguments(&s->config, e);
+    s->fds[SPAWN_ARGS] = fd < 0 ? -1 : fd;
+    return fd < 0 ? fd : 0;
 }
 
 /* Starts the VMM: its pidfd is the live entry's from then on. */
 static int spawn(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     int pid = 0;
+    uint32_t kind = 0;
+    int found = vmm_kind(s->vmm, &kind, e);
+    if (found < 0)
+        return found;
     cleanup_fd int cgroup = monitor_cgroup(r->slot, r->memory_mib, r->vcpus, e);
     if (cgroup < 0 && cgroup != -EOPNOTSUPP)
         return cgroup;
     const struct priv_spawn what = {.slot = r->slot,
-                                    .kind = vmm_qemu.policy_kind,
+                                    .kind = kind,
+                                    .style = s->vmm->style,
                                     .memory_mib = r->memory_mib,
                                     .vcpus = r->vcpus,
                                     .fds = s->fds,
@@ -242,31 +258,6 @@ static int not_ready(const struct vm_record *r, int timeout_ms, int ended, struc
                    r->name);
 }
 
-/* Connects to the agent and waits for its WELCOME. */
-static int wait_ready(struct starting *s, struct vm_live *live, struct err *e) {
-    struct vm_record *r = s->r;
-    int timeout_ms = s->kvm ? BOOT_MS_KVM : BOOT_MS_TCG;
-    cleanup_fd int pidfd = vm_live_pidfd(live);
-    struct waiting w = {.rpc = s->rpc, .pidfd = pidfd};
-    struct link *link = NULL;
-    rpc_progress(s->rpc, "boot", "starting the guest", 0, 1);
-    int sock = monitor_connect(r->slot, MONITOR_AGENT, e);
-    if (sock >= 0)
-        link = link_open(sock, 1, timeout_ms, give_up, &w, e);
-    if (link) {
-        vm_live_linked(live, link);
-        return 0;
-    }
-    if (rpc_gone(s->rpc))
-        return err_set(e, ECANCELED, "starting VM %s was cancelled", r->name);
-    s->never_ready = 1;
-    /* A VMM that ends closes its sockets a moment before its jail is gone. */
-    int ended = e->code != ETIMEDOUT && io_wait(pidfd, POLLIN, ENDING_MS) == 0;
-    return not_ready(r, timeout_ms, ended, e);
-}
-
-/* --- start ------------------------------------------------------------------------------ */
-
 /* The guest's kernel boots meanwhile; it looks at its disks once it is greeted. */
 static int disks_ready(struct starting *s, struct vm_root *root, struct err *e) {
     int copied = root->to >= 0;
@@ -278,10 +269,49 @@ static int disks_ready(struct starting *s, struct vm_root *root, struct err *e) 
     return rc;
 }
 
+/* Connects to the agent and waits for its WELCOME: the link, or NULL. */
+static struct link *greet(const struct starting *s, const struct vmm_wait *wait, struct err *e) {
+    int sock = s->vmm->agent(s->r->slot, wait, e);
+    long long left = wait->deadline - io_now_ms();
+    return sock < 0 ? NULL : link_open(sock, 1, left > 0 ? (int) left : 0, wait->given_up, wait->arg, e);
+}
+
+/* Has the VMM boot where it does not by itself, the disks be complete, and the agent answer. */
+static int wait_ready(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
+    int timeout_ms = s->kvm ? BOOT_MS_KVM : BOOT_MS_TCG;
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    struct waiting w = {.rpc = s->rpc, .pidfd = pidfd};
+    struct vmm_wait wait = {.deadline = io_now_ms() + timeout_ms, .given_up = give_up, .arg = &w};
+    struct link *link = NULL;
+    int rc = s->vmm->boot ? s->vmm->boot(&s->config, &wait, e) : 0;
+    if (rc == 0) {
+        rc = disks_ready(s, root, e);
+        if (rc)
+            return rc;
+        rpc_progress(s->rpc, "boot", "starting the guest", 0, 1);
+        wait.deadline = io_now_ms() + timeout_ms;
+        link = greet(s, &wait, e);
+    }
+    if (link) {
+        vm_live_linked(live, link);
+        return 0;
+    }
+    if (rpc_gone(s->rpc))
+        return err_set(e, ECANCELED, "starting VM %s was cancelled", s->r->name);
+    s->never_ready = 1;
+    /* A VMM that ends closes its sockets a moment before its jail is gone. */
+    int ended = e->code != ETIMEDOUT && e->code != EPROTO && io_wait(pidfd, POLLIN, ENDING_MS) == 0;
+    return not_ready(s->r, timeout_ms, ended, e);
+}
+
+/* --- start ------------------------------------------------------------------------------ */
+
 static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
     int rc = open_status(s, e);
     if (rc == 0)
         rc = vm_disk_grow(s->r, e);
+    if (rc == 0)
+        rc = vm_folder_jail(s->r->slot, e);
     if (rc == 0)
         rc = open_folder_files(s, e);
     if (rc == 0)
@@ -305,9 +335,7 @@ static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *r
     /* Now the VMM has its own: the lock on the status file must be the jail's alone, and
      * a snapshot goes with the last descriptor of it. */
     fdpass_close(s->fds, SPAWN_FDS);
-    if (rc == 0)
-        rc = disks_ready(s, root, e);
-    return rc ? rc : wait_ready(s, live, e);
+    return rc ? rc : wait_ready(s, live, root, e);
 }
 
 /* Nothing of a failed start runs on. */
@@ -321,7 +349,7 @@ static void undo_start(struct starting *s, struct vm_live *live) {
 }
 
 int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_root *root, struct err *e) {
-    struct starting s = {.rpc = rpc, .r = r};
+    struct starting s = {.rpc = rpc, .r = r, .vmm = vmm_of(r->vmm)};
     if (vm_live_runs(live))
         return err_set(e, EALREADY, "VM %s is running already", r->name);
     for (size_t i = 0; i < SPAWN_FDS; i++)

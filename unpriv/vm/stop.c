@@ -56,7 +56,7 @@ static int end_gently(struct vm_live *live, const struct vm_record *r, int pidfd
     link_drop(link);
     if (asked && io_wait(pidfd, POLLIN, half) == 0)
         return 0;
-    if (vmm_qemu.powerdown(r->slot, &e) == 0 && io_wait(pidfd, POLLIN, asked ? grace_ms - half : grace_ms) == 0)
+    if (vmm_of(r->vmm)->powerdown(r->slot, &e) == 0 && io_wait(pidfd, POLLIN, asked ? grace_ms - half : grace_ms) == 0)
         return 0;
     return vm_pid_kill(pidfd);
 }

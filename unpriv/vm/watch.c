@@ -67,7 +67,7 @@ static void look(const struct watch *watch, const char *state) {
     while (live->full && !ended_within(watch, -1, RETRY_MS)) {
         if (!has_room())
             continue;
-        if (vmm_qemu.resume(live->slot, &e))
+        if (live->vmm->resume(live->slot, &e))
             log_warn(0, "slot %u: %s", live->slot, e.text);
         return;
     }
@@ -81,14 +81,14 @@ static void wait_for_end(const struct watch *watch) {
         char state[32] = "";
         struct err e;
         if (bell >= 0)
-            vmm_qemu.unwatch(watch->live->slot, bell);
-        bell = vmm_qemu.watch(watch->live->slot, state, &e);
+            watch->live->vmm->unwatch(watch->live->slot, bell);
+        bell = watch->live->vmm->watch(watch->live->slot, state, &e);
         if (bell >= 0)
             look(watch, state);
     } while (!ended_within(watch, bell, bell >= 0 && !watch->live->full ? -1 : RETRY_MS) &&
              !ended_within(watch, -1, QUIET_MS));
     if (bell >= 0)
-        vmm_qemu.unwatch(watch->live->slot, bell);
+        watch->live->vmm->unwatch(watch->live->slot, bell);
 }
 
 static void *watcher(void *arg) {

@@ -202,10 +202,17 @@ static int qemu_status(uint32_t slot, char text[32], struct err *e) {
     return r;
 }
 
+/* What is written before the guest is up waits for it. */
+static int qemu_agent(uint32_t slot, const struct vmm_wait *wait, struct err *e) {
+    (void) wait;
+    return monitor_connect(slot, MONITOR_AGENT, e);
+}
+
 const struct vmm_driver vmm_qemu = {
     .name = "qemu",
-    .policy_kind = 0,
+    .style = SPAWN_BY_FD,
     .arguments = qemu_arguments,
+    .agent = qemu_agent,
     .pause = qemu_pause,
     .resume = qemu_resume,
     .powerdown = qemu_powerdown,

@@ -1,10 +1,12 @@
 /* One small interface over the VMMs. A driver turns a vmm_config into the
- * argument block for banger-jail, and talks to the running VMM. */
+ * argument block for banger-jail, has the VMM run the guest, and talks to it. */
 #ifndef BANGER_VMM_VMM_H
 #define BANGER_VMM_VMM_H
 
 #include "../../common/err.h"
 #include "../../common/jailargs.h"
+#include "../../common/wire.h"
+#include "wait.h"
 
 #include <stdint.h>
 
@@ -21,10 +23,14 @@ struct vmm_config {
 };
 
 struct vmm_driver {
-    const char *name;     /* "qemu" */
-    uint32_t policy_kind; /* index into the policy's VMM list */
+    const char *name;      /* "qemu", as in a VM's record */
+    enum wire_style style; /* how it gets tap, disks and sockets */
     /* The argument block: a sealed memfd, the caller's, or a negative errno. */
     int (*arguments)(const struct vmm_config *config, struct err *e);
+    /* Has the VMM that was just started run the guest; NULL: it does so by itself. */
+    int (*boot)(const struct vmm_config *config, const struct vmm_wait *wait, struct err *e);
+    /* A connection to the guest's agent, or to where it will listen: the caller's. */
+    int (*agent)(uint32_t slot, const struct vmm_wait *wait, struct err *e);
     /* Each opens its own control connection through the monitor, with a deadline. */
     int (*pause)(uint32_t slot, struct err *e);
     int (*resume)(uint32_t slot, struct err *e);
@@ -38,7 +44,20 @@ struct vmm_driver {
     void (*unwatch)(uint32_t slot, int fd);
 };
 
-extern const struct vmm_driver vmm_qemu;
+extern const struct vmm_driver vmm_qemu, vmm_firecracker;
+
+#define VMM_NAME_MAX 16
+
+/* The driver of a VM's record. */
+const struct vmm_driver *vmm_of(const char *name);
+/* What a VM is made with that asks for `wanted`: "qemu" or "firecracker", or with "auto"
+ * the second where the policy has it, it is there and KVM works. Its driver, or NULL with
+ * `e` filled: no such word, or no line of the policy's. */
+const struct vmm_driver *vmm_choose(const char *wanted, uint64_t op, struct err *e);
+/* Which of the policy's vmm lines starts it. 0 or a negative errno: there is none. */
+int vmm_kind(const struct vmm_driver *driver, uint32_t *kind, struct err *e);
+/* Ends whatever VMM has the slot, where nothing else is known of it. */
+int vmm_quit(uint32_t slot, struct err *e);
 
 /* 1 when KVM runs ordinary guests here, found by the trial in a throw-away VM
  * (once a daemon, then remembered); 0 otherwise, with the reason in `why`. */

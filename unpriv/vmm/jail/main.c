@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,10 +52,21 @@ static int trial(void) {
     return failed ? 1 : 0;
 }
 
+/* A pipe that the VMM can open by its name as well. */
+static int make_fifo(int ends[2]) {
+    static const char path[] = "/vm/" JAIL_FILE_LOG;
+    (void) unlink(path);
+    if (mkfifo(path, 0600))
+        return -1;
+    ends[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ends[1] = ends[0] < 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
+    return ends[1] < 0 ? -1 : 0;
+}
+
 /* A bounded pipe into `file`; returns the VMM's end. */
-static int pump_start(struct pump *pump, int file) {
+static int pump_start(struct pump *pump, int file, int named) {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) || fcntl(ends[0], F_SETFL, O_NONBLOCK))
+    if ((named ? make_fifo(ends) : pipe2(ends, O_CLOEXEC)) || fcntl(ends[0], F_SETFL, O_NONBLOCK))
         broken("cannot make a pipe", errno);
     int r = pump_open(pump, ends[0], file, JAIL_CONSOLE_KEEP);
     if (r)
@@ -145,8 +157,8 @@ int main(int argc, char **argv) {
     int from = sigprocmask(SIG_BLOCK, &wanted, &before) ? -1 : signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     if (from < 0)
         broken("cannot watch signals", errno);
-    int to_console = pump_start(&console, SPAWN_FD_NUMBER(SPAWN_CONSOLE));
-    int to_log = pump_start(&log, SPAWN_FD_NUMBER(SPAWN_LOG));
+    int to_console = pump_start(&console, SPAWN_FD_NUMBER(SPAWN_CONSOLE), 0);
+    int to_log = pump_start(&log, SPAWN_FD_NUMBER(SPAWN_LOG), by_name);
     pid_t vmm = fork();
     if (vmm < 0)
         broken("cannot fork", errno);
