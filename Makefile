@@ -13,6 +13,7 @@
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
+## scale       as root: 1,000 rounds of start and stop with a VMM that does nothing, and what is left
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## fuzz-coverage  lines of the readers of foreign images and kernels that the seeds reach
 ## guest-kernel  a microVM kernel with everything built in, from Debian's kernel source
@@ -148,7 +149,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build fuzz-coverage faults coverage attacks attacks-mutants guest-kernel
+.PHONY: unit fuzz-build fuzz-coverage scale faults coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -187,6 +188,8 @@ $(BUILD)/coverage/unit: $(call counted,$(COUNTED_UNITS)) $(COUNTED_PARTS)
 	$(CLANG) $(COVERAGE_FLAGS) -pie -o $@ $^ $(HELPER_LIB) -lcjson -lcriterion
 coverage: test-deps build $(BUILD)/coverage/banger-helper $(COUNTED_SEEDS) $(BUILD)/coverage/unit
 	@COUNTERS=$(COUNTERS) .make/coverage.sh $(SUITES)
+scale: test-deps build
+	@tests/world.sh tests/scale/run.sh
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
 attacks: test-deps build

@@ -62,6 +62,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/e2e/run.sh; do
         tier "${suite#tests/}" tests/world.sh "$suite"
     done
+    tier scale env ROUNDS=40 tests/world.sh tests/scale/run.sh # `make scale`: 1,000
     tier attacks env MUST_WORK=1 tests/world.sh tests/attacks/run.sh
 else
     echo "SKIP netns and e2e: they make namespaces, so they need root"

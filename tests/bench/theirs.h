@@ -54,7 +54,7 @@ static void run(char *const argv[], char out[64]) {
 #define RUN(out, ...) run((char *const[]){__VA_ARGS__, NULL}, out)
 
 /* Once: what all of an account's VMs share. */
-static void their_network(void) {
+static __attribute__((unused)) void their_network(void) {
     RUN(NULL, "ip", "link", "add", "name", "their0", "type", "bridge");
     RUN(NULL, "ip", "addr", "add", "10.9.0.1/22", "dev", "their0");
     RUN(NULL, "ip", "link", "set", "their0", "up");
@@ -65,14 +65,14 @@ static void their_network(void) {
         "add rule bridge theirs pre iifname . ether saddr . ip saddr @guests accept");
 }
 
-static void their_network_up(void) {
+static __attribute__((unused)) void their_network_up(void) {
     RUN(NULL, "ip", "tuntap", "add", "dev", "theirt0", "mode", "tap", "vnet_hdr");
     RUN(NULL, "ip", "link", "set", "theirt0", "master", "their0");
     RUN(NULL, "ip", "link", "set", "theirt0", "up");
     RUN(NULL, "nft", "add element bridge theirs guests { theirt0 . 02:62:00:00:00:00 . 10.9.0.2 }");
 }
 
-static void their_network_down(void) {
+static __attribute__((unused)) void their_network_down(void) {
     RUN(NULL, "nft", "delete element bridge theirs guests { theirt0 . 02:62:00:00:00:00 . 10.9.0.2 }");
     RUN(NULL, "ip", "link", "del", "theirt0");
 }

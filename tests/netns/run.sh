@@ -1,5 +1,5 @@
 #!/bin/sh
-# The network through the real helper: usage tests/netns/run.sh [BUILD-DIR] [bench [N]].
+# The network through the real helper: usage tests/netns/run.sh [BUILD-DIR] [bench|packet [N]].
 # Root only. Everything happens in a network and mount namespace of its own: the policy,
 # the installed helper and /dev are tmpfs mounts there, the accounts are bare numbers.
 set -eu
@@ -16,6 +16,7 @@ trap 'rm -rf "$work"; for d in $made; do rmdir "$d" 2>/dev/null || :; done' EXIT
 
 case $mode in
 bench) source=tests/bench/net_bench.c ;;
+packet) source=tests/bench/packet_bench.c ;;
 *) source="tests/netns/net_main.c tests/netns/net_world.c tests/netns/net_more.c tests/netns/matrix.c" ;;
 esac
 cd "$here"
