@@ -13,7 +13,7 @@
 ## lint        clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layering
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
-## scale       as root: 1,000 rounds of start and stop with a VMM that does nothing, and what is left
+## scale       as root: 1,000 rounds of start and stop with a VMM that does nothing, and 44 real guests
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## fuzz-coverage  lines of the readers of foreign images and kernels that the seeds reach
 ## guest-kernel  a microVM kernel with everything built in, from Debian's kernel source
@@ -190,6 +190,7 @@ coverage: test-deps build $(BUILD)/coverage/banger-helper $(COUNTED_SEEDS) $(BUI
 	@COUNTERS=$(COUNTERS) .make/coverage.sh $(SUITES)
 scale: test-deps build
 	@tests/world.sh tests/scale/run.sh
+	@tests/world.sh tests/scale/guests.sh
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
 attacks: test-deps build
