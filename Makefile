@@ -14,6 +14,7 @@
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
 ## scale       as root: 1,000 rounds of start and stop with a VMM that does nothing, and 44 real guests
+## recovery    as root: every process killed at every step, and power lost at every write
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## fuzz-coverage  lines of the readers of foreign images and kernels that the seeds reach
 ## guest-kernel  a microVM kernel with everything built in, from Debian's kernel source
@@ -149,7 +150,7 @@ $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build fuzz-coverage scale faults coverage attacks attacks-mutants guest-kernel
+.PHONY: unit fuzz-build fuzz-coverage scale faults recovery coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -193,6 +194,9 @@ scale: test-deps build
 	@tests/world.sh tests/scale/guests.sh
 faults: test-deps build
 	@tests/world.sh tests/faults/run.sh
+recovery: test-deps build
+	@tests/world.sh tests/recovery/run.sh
+	@tests/world.sh tests/recovery/power.sh
 attacks: test-deps build
 	@tests/world.sh tests/attacks/run.sh
 attacks-mutants: test-deps build

@@ -248,13 +248,14 @@ const struct rpc_op image_ops[] = {
 
 /* --- start-up ---------------------------------------------------------------------- */
 
+/* A registered image has no folder: one of its id is a promotion's that was cut off. */
 static int is_recorded(const char *name, void *arg) {
     struct image_record r;
     int *failed = arg;
     int found = store_image_get(name, &r, NULL);
     if (found && found != -ENOENT)
         *failed = found;
-    return *failed || (found == 0 && strcmp(r.id, name) == 0);
+    return *failed || (found == 0 && strcmp(r.id, name) == 0 && image_is_own(&r));
 }
 
 int images_recover(struct err *e) {

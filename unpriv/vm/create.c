@@ -110,11 +110,17 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
         if (rc)
             return err_sys(e, -rc, "VM %s does not end", r->name);
     }
+    const uint32_t before = r->remove;
+    r->remove = 1; /* cut off from here on, the next start-up finishes it */
     int rc = vm_settle(op, live, r, VM_STOPPED, e);
     if (rc == 0)
         rc = vm_folder_remove(r->slot, e);
-    if (rc == 0)
-        rc = vm_known_hosts_drop(r->name, e);
+    if (rc) { /* it stays */
+        r->remove = before;
+        (void) store_vm_update(r, NULL);
+        return rc;
+    }
+    rc = vm_known_hosts_drop(r->name, e);
     if (rc == 0)
         rc = store_vm_delete(r->id, e);
     if (rc == -ENOENT)

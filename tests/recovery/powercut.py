@@ -1,0 +1,242 @@
+"""A machine that loses power: alice's state folder is on a disk whose writes are logged (logdisk.c)
+while every operation runs. Then, for cuts anywhere in that log, the disk is made anew as the cut
+leaves it: what was flushed before is there; of what was written since, all, nothing, or a random
+half of the blocks. It is mounted (its own journal is replayed), the daemon started, and looked at.
+
+  powercut.py CUTS        how many cuts, spread at random (SEED); 0: at each write and flush
+"""
+import hashlib, os, random, struct, sys
+from world import *
+
+CUTS = int(sys.argv[1])
+SEED = int(os.environ.get("SEED", time.time()))
+FS = os.environ.get("FS", "ext4")
+SIZE = 400 << 20
+BLOCK = 4096
+BEFORE, NOW, LOG, DISK = (f"{WORLD}/{name}" for name in ("before.img", "now.img", "writes", "disk"))
+ENTRY = struct.Struct("<QQQ")
+WAYS = {"nothing": 0.0, "half": 0.5, "all": 1.0}
+
+
+def run(*command):
+    r = subprocess.run(command, capture_output=True, text=True)
+    if r.returncode:
+        raise Problem(f"{' '.join(command)}: {r.stderr.strip()}")
+    return r.stdout.strip()
+
+
+def mount(image):
+    loop = run("losetup", "--find", "--show", image)
+    run("mount", loop, STATE)
+    return loop
+
+
+def unmount(loop):
+    end = time.monotonic() + 10
+    while subprocess.run(["umount", STATE], capture_output=True).returncode:
+        if time.monotonic() > end:
+            raise Problem("the state folder stays busy")
+        time.sleep(0.02)
+    run("losetup", "--detach", loop)
+
+
+def reboot():
+    """What the kernel has of the account is gone too."""
+    end_all()
+    subprocess.run(["nft", "flush", "ruleset"])
+    for link in json.loads(run("ip", "-j", "link")):
+        if link["ifname"].startswith(("bgr", "bt")):
+            subprocess.run(["ip", "link", "del", link["ifname"]], capture_output=True)
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+# --- the operations, and what each has promised ------------------------------------------------
+
+
+class Promises:
+    """(position in the log, what, name, the digests of its files, or None once it is gone); from `begun` on it may go."""
+
+    def __init__(self):
+        self.made = []
+
+    def add(self, what, name, files):
+        self.made.append((os.stat(LOG).st_size, what, name, files))
+
+    def vm(self, name):
+        slot = read_database()[0][name]
+        self.add("vm", name, {f"vms/{slot:03x}/{d}": digest(f"{STATE}/vms/{slot:03x}/{d}") for d in ("root.ext4", "work.ext4")})
+
+    def asset(self, what, name):
+        record = next(r for r in listed(what) if r["name"] == name)
+        folder = f"{what}s/{record['id']}"
+        self.add(what, name, {f"{folder}/{f}": digest(f"{STATE}/{folder}/{f}") for f in os.listdir(f"{STATE}/{folder}")})
+
+    def going(self, what, name):
+        """It may be there or not from now on."""
+        self.add(what, name, "either")
+
+    def at(self, position):
+        now = {}
+        for made, what, name, files in self.made:
+            if made <= position:
+                now[what, name] = files
+        return now
+
+
+def operations(p):
+    new = ["vm", "create", "--quiet", "--image", "r", "--memory", "128M", "--disk-size", "64M", "--name"]
+    must("kernel", "import", "k", "--quiet", "--from", "kernel")
+    p.asset("kernel", "k")
+    must("image", "register", "--quiet", "--name", "r", "--rootfs", "root.ext4", "--kernel-ref", "k")
+    must("image", "promote", "--quiet", "r")
+    p.asset("image", "r")
+    must("image", "load", "--quiet", "saved.tar", "--name", "l")
+    p.asset("image", "l")
+    must(*new, "a", "--no-start")
+    p.vm("a")
+    must(*new, "b")
+    p.vm("b")
+    must("vm", "stop", "b")
+    must("vm", "start", "b")
+    must("vm", "run", "--rm", "--quiet", "--image", "r", "--memory", "128M", "--", "true")
+    p.going("kernel", "k")
+    must("kernel", "import", "k", "--force", "--quiet", "--from", "kernel")
+    p.asset("kernel", "k")
+    p.going("image", "l")
+    must("image", "delete", "l")
+    p.add("image", "l", None)
+    must(*new, "c")
+    p.vm("c")
+    p.going("vm", "a")
+    must("vm", "delete", "-f", "a")
+    p.add("vm", "a", None)
+    must("vm", "kill", "b")
+    must("daemon", "stop")
+
+
+def record():
+    """The promises, and where the log's entries begin."""
+    run("truncate", "-s", str(SIZE), BEFORE)
+    run(f"mkfs.{FS}", "-q", BEFORE)
+    loop = mount(BEFORE)
+    shutil.chown(STATE, "alice", "alice")
+    os.chmod(STATE, 0o700)
+    unmount(loop)
+    run("cp", "--sparse=always", BEFORE, NOW)
+    open(DISK, "w").close()
+    run(WORLD + "/logdisk", NOW, LOG, DISK)
+    loop = mount(DISK)
+    p = Promises()
+    operations(p)
+    reboot()
+    unmount(loop)
+    run("umount", DISK)
+    os.unlink(NOW)
+    return p
+
+
+# --- cuts ---------------------------------------------------------------------------------------
+
+
+def entries():
+    """(position behind it, is a flush, offset, place of its bytes, length)"""
+    found, at, end = [], 0, os.stat(LOG).st_size
+    with open(LOG, "rb") as f:
+        while at < end:
+            f.seek(at)
+            flush, offset, length = ENTRY.unpack(f.read(ENTRY.size))
+            found.append((at + ENTRY.size + length, flush, offset, at + ENTRY.size, length))
+            at = found[-1][0]
+    return found
+
+
+def apply(log, disk, entry, keep=lambda: True):
+    _, _, offset, place, length = entry
+    log.seek(place)
+    bytes_of_it = log.read(length)
+    for at in range(0, length, BLOCK):
+        if keep():
+            os.pwrite(disk, bytes_of_it[at:at + BLOCK], offset + at)
+
+
+def check_promises(promised):
+    have = {(what, r["name"]) for what in ("vm", "image", "kernel") for r in listed(what)}
+    for (what, name), files in promised.items():
+        if files == "either":
+            continue
+        if ((what, name) in have) != (files is not None):
+            raise Problem(f"{what} {name} {'is lost' if files is not None else 'is there again'}")
+        for path, wanted in (files or {}).items():
+            if not os.path.exists(f"{STATE}/{path}") or digest(f"{STATE}/{path}") != wanted:
+                raise Problem(f"{what} {name}: {path} is not what it was")
+
+
+def check_cut(promised):
+    settled()
+    check_promises(promised)
+    for vm in vms():
+        check_disks(vm)
+    for image in listed("image"):
+        if image["kind"] != "registered" and subprocess.run(["e2fsck", "-fn", image["path"]], capture_output=True).returncode:
+            raise Problem(f"image {image['name']} is not whole")
+    names = vms()
+    if names:
+        must("vm", "start", sorted(names)[0])
+        must("vm", "kill", sorted(names)[0])
+
+
+def cut(index, way, log, flushed, since, promised, rng):
+    run("cp", "--sparse=always", flushed, NOW)
+    disk = os.open(NOW, os.O_RDWR)
+    for entry in since:
+        apply(log, disk, entry, lambda: rng.random() < WAYS[way])
+    os.close(disk)
+    loop = mount(NOW)
+    try:
+        check_cut(promised)
+    except (Problem, subprocess.SubprocessError, OSError) as e:
+        print(f"    cut at {index}, of what was not flushed {way} there: {e}", flush=True)
+        return False
+    finally:
+        reboot()
+        unmount(loop)
+    return True
+
+
+def cuts(p, rng):
+    log, all_of_them = open(LOG, "rb"), entries()
+    places = [(i, way) for i in range(1, len(all_of_them) + 1) for way in WAYS]
+    if CUTS:
+        places = sorted(rng.sample(places, min(CUTS, len(places))))
+    flushed = os.open(BEFORE, os.O_RDWR)
+    done, bad = 0, 0
+    for index, way in places:
+        last = max([i + 1 for i in range(index) if all_of_them[i][1]], default=0)
+        for entry in all_of_them[done:last]:
+            apply(log, flushed, entry)
+        done = max(done, last)
+        since = [e for e in all_of_them[last:index] if not e[1]]
+        position = all_of_them[index - 1][0]
+        bad += not cut(index, way, log, BEFORE, since, p.at(position), rng)
+    flushes = sum(1 for e in all_of_them if e[1])
+    print(f"{'not ok' if bad else 'ok'} power lost on {FS}: {len(places)} cuts among {len(all_of_them) - flushes} writes and {flushes} "
+          f"flushes; {bad} bad", flush=True)
+    return bad
+
+
+def main():
+    rng = random.Random(SEED)
+    print(f"SEED={SEED}")
+    begin = time.monotonic()
+    p = record()
+    bad = cuts(p, rng)
+    print(f"    {time.monotonic() - begin:.0f} s")
+    print(f"{int(not bad)} passed, {int(bool(bad))} failed, 0 skipped")
+    return 1 if bad else 0
+
+
+sys.exit(main())

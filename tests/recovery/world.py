@@ -1,0 +1,195 @@
+"""alice's daemon and all it has made: looked at from outside and compared with what it says."""
+import json, os, pwd, re, shutil, sqlite3, subprocess, tempfile, time
+
+HOME = "/home/alice"
+STATE = HOME + "/.local/state/banger"
+WORLD = os.environ["WORLD"]
+UID = pwd.getpwnam("alice").pw_uid
+AS_ALICE = ["setpriv", "--reuid", "alice", "--regid", "alice", "--init-groups", "env", "-i", "--default-signal=INT",
+            "-C", HOME, "HOME=" + HOME, "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]
+SETTLE = 20  # seconds until nothing may be under way any longer
+
+
+def cli(*args, timeout=120):
+    return subprocess.run([*AS_ALICE, "banger", *args], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+
+
+def must(*args):
+    r = cli(*args)
+    if r.returncode:
+        raise Problem(f"banger {' '.join(args)}: status {r.returncode}: {r.stderr.strip()[-400:]}")
+    return r.stdout
+
+
+class Problem(Exception):
+    pass
+
+
+def listed(what):
+    return json.loads(must(what, "list", "--json"))[what + "s"]
+
+
+def vms():
+    return {vm["name"]: vm for vm in listed("vm")}
+
+
+def processes():
+    """(pid, parent, program) of each of the account's."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat("/proc/" + pid).st_uid != UID and f"\nUid:\t{UID}\t" not in open(f"/proc/{pid}/status").read():
+                continue
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            program = "zombie" if fields[0] == "Z" else os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            found.append((int(pid), int(fields[1]), program))
+        except OSError:
+            continue
+    return found
+
+
+def end_all():
+    """All of the account's processes, with SIGKILL."""
+    for _ in range(3):
+        for pid, _, program in processes():
+            try:
+                os.kill(pid, 9)
+            except OSError:
+                pass
+        time.sleep(0.05)
+
+
+def descriptors(pid):
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            continue
+    return found
+
+
+# --- what there should be -------------------------------------------------------------
+
+
+def check_processes(running, problems):
+    all_of_them = processes()
+    expected = {"bangerd": 2, "banger-helper": 4, "banger-jail": len(running), "idle-vmm": len(running), "banger-dns": 1}
+    count = {}
+    for pid, parent, program in all_of_them:
+        count[program] = count.get(program, 0) + 1
+    for program in sorted(set(count) | set(expected)):
+        have, want = count.get(program, 0), expected.get(program, 0)
+        if have != want and not (program == "banger-helper" and have == 0):
+            problems.append(f"{have} processes of {program}, not {want}")
+    pids = {pid for pid, _, _ in all_of_them}
+    for vm in running:
+        if vm["pid"] not in pids:
+            problems.append(f"{vm['name']}: pid {vm['pid']} is not there")
+
+
+def check_network(running, slots, problems):
+    wanted = {f"bt{UID:08x}{slots[vm['name']]:03x}" for vm in running}
+    links = {link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True).stdout)}
+    have = {name for name in links if name.startswith(f"bt{UID:08x}")}
+    if have != wanted:
+        problems.append(f"taps {sorted(have)}, not {sorted(wanted)}")
+    bridge = f"bgr{UID:08x}" in links
+    if bridge != bool(running):
+        problems.append(f"bridge {'left' if bridge else 'missing'}")
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    named = set(re.findall(rf"bt{UID:08x}[0-9a-f]{{3}}", rules))
+    if named != wanted:
+        problems.append(f"rules for {sorted(named)}, not {sorted(wanted)}")
+
+
+def check_folders(slots, images, kernels, problems):
+    def compare(folder, wanted):
+        path = f"{STATE}/{folder}"
+        have = set(os.listdir(path)) if os.path.isdir(path) else set()
+        if have != set(wanted):
+            problems.append(f"{folder}/ has {sorted(have)}, not {sorted(wanted)}")
+    compare("vms", {f"{slot:03x}" for slot in slots.values()})
+    compare("images", {i["id"] for i in images if i["kind"] != "registered"})
+    compare("kernels", {k["id"] for k in kernels})
+    odd = set(os.listdir(STATE)) - {"banger.db", "banger.db-wal", "bangerd.log", "bangerd.log.1", "run", "images", "kernels", "vms", "ssh", "lost+found"}
+    if odd:
+        problems.append(f"in the state folder: {sorted(odd)}")
+    if set(os.listdir(STATE + "/run")) - {"lock", "bangerd.sock"}:
+        problems.append(f"run/ has {os.listdir(STATE + '/run')}")
+
+
+def check_descriptors(running, problems):
+    for pid, parent, program in processes():
+        if program != "bangerd":
+            continue
+        open_files = descriptors(pid)
+        engine = b"\0engine\0" in open(f"/proc/{pid}/cmdline", "rb").read()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
+        if not engine and (len(open_files) > 16 or any("pidfd" in f or "/vms" in f for f in open_files)):
+            problems.append(f"the monitor has {len(open_files)} descriptors: {sorted(open_files)}")
+        if engine and len(open_files) > 24 + 8 * len(running):
+            problems.append(f"the engine has {len(open_files)} descriptors: {sorted(open_files)}")
+        if threads > (3 + 3 * len(running) if engine else 1):
+            problems.append(f"{'the engine' if engine else 'the monitor'} has {threads} threads")
+
+
+def read_database(folder=STATE):
+    """slot by name; raises Problem where SQLite or its keys are damaged."""
+    copy = tempfile.mkdtemp(dir=WORLD)
+    try:
+        for name in ("banger.db", "banger.db-wal"):
+            if os.path.exists(f"{folder}/{name}"):
+                shutil.copy(f"{folder}/{name}", copy)
+        db = sqlite3.connect(copy + "/banger.db")
+        result = db.execute("PRAGMA integrity_check").fetchall()
+        if result != [("ok",)] or db.execute("PRAGMA foreign_key_check").fetchall():
+            raise Problem(f"the database: {result}")
+        rows = db.execute("SELECT name, slot, remove FROM vms").fetchall()
+        db.close()
+        return {name: slot for name, slot, remove in rows}, [name for name, _, remove in rows if remove]
+    finally:
+        shutil.rmtree(copy)
+
+
+def look(may_have_failed):
+    """Everything that is not as it should be, as sentences."""
+    problems = []
+    found = vms()
+    running = [vm for vm in found.values() if vm["state"] == "running"]
+    for vm in found.values():
+        if vm["state"] not in ("running", "stopped") and not (vm["state"] == "failed" and vm["name"] in may_have_failed):
+            problems.append(f"{vm['name']} is {vm['state']}")
+    slots, doomed = read_database()
+    if set(slots) != set(found):
+        problems.append(f"the database has {sorted(slots)}, the list {sorted(found)}")
+    if doomed:
+        problems.append(f"{doomed} are to be removed")
+    check_processes(running, problems)
+    check_network(running, slots, problems)
+    check_folders(slots, listed("image"), listed("kernel"), problems)
+    check_descriptors(running, problems)
+    return problems
+
+
+def settled(may_have_failed=frozenset()):
+    """Looks until nothing is wrong; raises Problem with what still is."""
+    end = time.monotonic() + SETTLE
+    while True:
+        try:
+            problems = look(may_have_failed)
+        except (Problem, sqlite3.Error, OSError, subprocess.TimeoutExpired) as e:
+            problems = [str(e)]
+        if not problems:
+            return
+        if time.monotonic() > end:
+            raise Problem("; ".join(problems))
+        time.sleep(0.05)
+
+
+def check_disks(name):
+    slot = read_database()[0][name]
+    for disk in ("root.ext4", "work.ext4"):
+        r = subprocess.run(["e2fsck", "-fn", f"{STATE}/vms/{slot:03x}/{disk}"], capture_output=True, text=True)
+        if r.returncode:
+            raise Problem(f"{name}'s {disk}: {r.stdout[-300:]}")
