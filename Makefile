@@ -65,7 +65,7 @@ DAEMON_SRC := $(filter-out $(CONFINED_SRC),$(wildcard unpriv/daemon/*.c unpriv/s
     unpriv/priv/*.c unpriv/agent/*.c unpriv/egress/*.c unpriv/image/*.c unpriv/kernel/*.c policy/*.c))
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
-    unpriv/image/reference.c unpriv/image/superblock.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c unpriv/egress/rules.c $(wildcard policy/*.c)
+    unpriv/image/reference.c unpriv/image/superblock.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c unpriv/dns/account.c unpriv/egress/rules.c $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.

@@ -24,7 +24,7 @@ folders() {
 }
 # fill TEMPLATE TARGET: with this installation's paths.
 fill() {
-    sed -e "s|@BINDIR@|$bin|g" -e "s|@LIBEXECDIR@|$libexec|g" -e "s|@PROFILE@|${profile##*/}|g" "$1" >"$2.new"
+    sed -e "s|@BINDIR@|$bin|g" -e "s|@DATADIR@|$data|g" -e "s|@LIBEXECDIR@|$libexec|g" -e "s|@PROFILE@|${profile##*/}|g" "$1" >"$2.new"
     chmod 0644 "$2.new"
     mv "$2.new" "$2"
 }
@@ -47,7 +47,8 @@ install_files() {
     put 0755 "$BUILD/banger" "$BUILD/bangerd" "$DESTDIR$bin/"
     put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-dns" \
         "$BUILD/banger-agent" "$DESTDIR$libexec/"
-    put 0644 policy/policy.conf.in "$DESTDIR$data/"
+    put 0755 unpriv/dns/route-names "$DESTDIR$libexec/"
+    put 0644 policy/policy.conf.in docs/dns-routing.md "$DESTDIR$data/"
     rm -rf "$DESTDIR$data/images"
     cp -R guest/images "$DESTDIR$data/images"
     chmod -R u=rwX,go=rX "$DESTDIR$data/images"
@@ -55,8 +56,9 @@ install_files() {
         folders "$DESTDIR$PREFIX/share/man/man${page##*.}"
         put 0644 "$page" "$DESTDIR$PREFIX/share/man/man${page##*.}/"
     done
-    folders "$DESTDIR$PREFIX/lib/systemd/user"
+    folders "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd/system"
     fill policy/bangerd.service.in "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service"
+    fill unpriv/dns/banger-names.service.in "$DESTDIR$PREFIX/lib/systemd/system/banger-names.service"
     # The profile is the package's: an installation for trying things out has none.
     [ -n "$DESTDIR" ] || return 0
     folders "$DESTDIR/etc/apparmor.d"
@@ -65,11 +67,11 @@ install_files() {
 
 remove_files() {
     rm -f "$DESTDIR$bin/banger" "$DESTDIR$bin/bangerd" "$DESTDIR$profile" \
-        "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" \
+        "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" "$DESTDIR$PREFIX/lib/systemd/system/banger-names.service" \
         "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5" \
         "$DESTDIR$PREFIX/share/man/man5/banger.toml.5"
     rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
-    rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
+    rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd/system" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
 }
 
 # Nothing stays of an installation that did not come to its end, but what was there before.
@@ -102,6 +104,7 @@ do_install() {
     setup_policy
     setup_logs
     setup_apparmor
+    setup_names
     setup_check
 }
 

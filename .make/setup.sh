@@ -72,6 +72,17 @@ remove_apparmor() {
     [ ! -e "$profile" ] || ! apparmor_is_on || apparmor_parser --remove "$profile" 2>/dev/null || true
 }
 
+# .vm names through systemd-resolved, where it runs; docs/dns-routing.md has the others.
+setup_names() {
+    systemctl --quiet is-active systemd-resolved 2>/dev/null || return 0
+    systemctl daemon-reload && systemctl --quiet enable banger-names && systemctl restart banger-names ||
+        say "systemd-resolved does not ask banger for .vm names: see \`systemctl status banger-names\`"
+}
+remove_names() {
+    systemctl --quiet disable --now banger-names 2>/dev/null || true
+    ip link delete banger-dns 2>/dev/null || true
+}
+
 # has PATH OWNER:GROUP MODE
 has() {
     found=$(stat -c '%U:%G %a' "$1" 2>/dev/null) || found=missing
@@ -86,7 +97,7 @@ has() {
 setup_check() {
     wrong=
     for file in "$bin/banger" "$bin/bangerd" "$libexec" "$libexec/banger-jail" "$libexec/banger-import" "$libexec/banger-fetch" \
-        "$libexec/banger-dns" "$libexec/banger-agent"; do
+        "$libexec/banger-dns" "$libexec/route-names" "$libexec/banger-agent"; do
         has "$file" root:root 755 || wrong=1
     done
     has "$helper" root:banger 750 || wrong=1
@@ -203,6 +214,7 @@ take_down() {
     stop_daemons
     end_vms
     remove_kernel_objects
+    remove_names
     remove_apparmor
 }
 

@@ -54,6 +54,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/netns/audit.sh \
         tests/netns/jail.sh \
         tests/netns/privileges.sh \
+        tests/netns/doctor.sh \
         tests/netns/install.sh \
         tests/netns/cgroup.sh \
         tests/faults/run.sh \

@@ -33,6 +33,15 @@ check "nor the host's other addresses" cannot pings alice one 198.51.100.1
 check "with --nat a guest reaches the world" pings alice one 203.0.113.7
 check "but no private address of it" cannot pings alice one 10.77.0.1
 check "without it does not" cannot pings alice two 203.0.113.7
+# What Docker makes of FORWARD, and what doctor says to do about it, in nft's words.
+nft 'table ip filter { chain DOCKER-USER { }; chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }; }'
+check "a FORWARD policy like Docker's cuts a guest off" cannot pings alice one 203.0.113.7
+bridge=$(printf 'bgr%08x' "$(id -u alice)")
+nft insert rule ip filter DOCKER-USER iifname "$bridge" accept
+nft insert rule ip filter DOCKER-USER oifname "$bridge" ct state related,established accept
+check "with doctor's two rules it is out again" pings alice one 203.0.113.7
+check "and reaches no private address all the same" cannot pings alice one 10.77.0.1
+nft delete table ip filter
 alice vm set two --nat >/dev/null
 check "vm set --nat opens the way of one that runs" pings alice two 203.0.113.7
 alice vm set two --no-nat >/dev/null

@@ -32,12 +32,7 @@
 #define SUBUIDS_LEAST  65536L
 #define INSTALL_REMEDY "have the administrator run `make install`"
 
-enum verdict { PASS, WARN, FAIL };
-
-/* Adds one check; `remedy` is "" where nothing has to be done. */
-static void add(cJSON *checks, const char *name, enum verdict verdict, const char *remedy, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
-static void add(cJSON *checks, const char *name, enum verdict verdict, const char *remedy, const char *fmt, ...) {
+void doctor_add(cJSON *checks, const char *name, enum verdict verdict, const char *remedy, const char *fmt, ...) {
     static const char *const words[] = {"PASS", "WARN", "FAIL"};
     char text[ERR_TEXT_MAX];
     va_list args;
@@ -56,8 +51,8 @@ static void check_architecture(cJSON *checks) {
     struct utsname u;
     int known = uname(&u) == 0;
     int good = known && strcmp(u.machine, "x86_64") == 0;
-    add(checks, "architecture", good ? PASS : FAIL, "banger runs on x86_64 only: use such a machine", "%s, Linux %s",
-        known ? u.machine : "unknown", known ? u.release : "unknown");
+    doctor_add(checks, "architecture", good ? PASS : FAIL, "banger runs on x86_64 only: use such a machine",
+               "%s, Linux %s", known ? u.machine : "unknown", known ? u.release : "unknown");
 }
 
 /* The helper's permitted file capabilities against the three it needs, without the
@@ -75,16 +70,17 @@ static int capabilities_good(const char *path) {
 static void check_helper(cJSON *checks) {
     struct stat st;
     if (stat(HELPER_PATH, &st) < 0) {
-        add(checks, "helper", FAIL, INSTALL_REMEDY, "%s is missing", HELPER_PATH);
+        doctor_add(checks, "helper", FAIL, INSTALL_REMEDY, "%s is missing", HELPER_PATH);
         return;
     }
     const struct group *group = getgrgid(st.st_gid);
     int owned = st.st_uid == 0 && group && strcmp(group->gr_name, "banger") == 0;
     int mode = (st.st_mode & 07777) == HELPER_MODE;
     int good = owned && mode && capabilities_good(HELPER_PATH);
-    add(checks, "helper", good ? PASS : FAIL, INSTALL_REMEDY " again", "%s: owner %s, mode %04o%s, capabilities %s",
-        HELPER_PATH, owned ? "root:banger" : "not root:banger", st.st_mode & 07777u, mode ? "" : " instead of 0750",
-        capabilities_good(HELPER_PATH) ? "right" : "missing or wrong");
+    doctor_add(checks, "helper", good ? PASS : FAIL, INSTALL_REMEDY " again",
+               "%s: owner %s, mode %04o%s, capabilities %s", HELPER_PATH, owned ? "root:banger" : "not root:banger",
+               st.st_mode & 07777u, mode ? "" : " instead of 0750",
+               capabilities_good(HELPER_PATH) ? "right" : "missing or wrong");
 }
 
 static int in_session(gid_t wanted) {
@@ -104,30 +100,32 @@ static void check_group(cJSON *checks) {
     const char *name = account ? account->pw_name : "this account";
     char remedy[256];
     if (!group) {
-        add(checks, "group", FAIL, INSTALL_REMEDY, "the group banger does not exist");
+        doctor_add(checks, "group", FAIL, INSTALL_REMEDY, "the group banger does not exist");
         return;
     }
     if (in_session(group->gr_gid)) {
-        add(checks, "group", PASS, "", "%s is in group banger", name);
+        doctor_add(checks, "group", PASS, "", "%s is in group banger", name);
         return;
     }
     for (char **member = group->gr_mem; *member; member++) {
         if (strcmp(*member, name) == 0) {
-            add(checks, "group", FAIL, "log out and in again, or run `newgrp banger`",
-                "%s is in group banger, but this session began before that", name);
+            doctor_add(checks, "group", FAIL, "log out and in again, or run `newgrp banger`",
+                       "%s is in group banger, but this session began before that", name);
             return;
         }
     }
     (void) snprintf(remedy, sizeof(remedy), "have the administrator run `adduser %s banger`, then log in again", name);
-    add(checks, "group", FAIL, remedy, "%s is not in group banger", name);
+    doctor_add(checks, "group", FAIL, remedy, "%s is not in group banger", name);
 }
 
 static void check_privileges(cJSON *checks) {
     int off = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0;
-    add(checks, "no_new_privs", off ? PASS : FAIL,
+    doctor_add(
+        checks, "no_new_privs", off ? PASS : FAIL,
         "start banger outside the sandbox or service that sets no_new_privs: under it the helper gets no capabilities",
         off ? "not set" : "set for this session");
-    add(checks, "account", getuid() ? PASS : WARN, "run banger as a normal account", getuid() ? "not root" : "root");
+    doctor_add(checks, "account", getuid() ? PASS : WARN, "run banger as a normal account",
+               getuid() ? "not root" : "root");
 }
 
 /* What it says of this account, and where. */
@@ -139,21 +137,21 @@ static void check_policy_line(cJSON *checks) {
         (void) snprintf(line, sizeof(line), ", line %d: %.60s%s", (int) output_number(policy, "line"),
                         output_member(policy, "text"), output_member(policy, "problem"));
     if (allowed)
-        add(checks, "policy", PASS, "", "%s%s", BANGER_POLICY, line);
+        doctor_add(checks, "policy", PASS, "", "%s%s", BANGER_POLICY, line);
     else
-        add(checks, "policy", FAIL, "see what applies with `banger doctor --privileges`", "%s%s",
-            output_member(policy, "reason"), line);
+        doctor_add(checks, "policy", FAIL, "see what applies with `banger doctor --privileges`", "%s%s",
+                   output_member(policy, "reason"), line);
     cJSON_Delete(policy);
 }
 
 static void check_policy(cJSON *checks) {
     struct stat st;
     if (stat(BANGER_POLICY, &st) < 0)
-        add(checks, "policy", FAIL, INSTALL_REMEDY, "%s is missing, so nothing is allowed", BANGER_POLICY);
+        doctor_add(checks, "policy", FAIL, INSTALL_REMEDY, "%s is missing, so nothing is allowed", BANGER_POLICY);
     else if (st.st_uid != 0 || (st.st_mode & 022))
-        add(checks, "policy", FAIL,
-            "have the administrator run `chown root: " BANGER_POLICY "; chmod 644 " BANGER_POLICY "`",
-            "%s is not root's alone, so it is not believed", BANGER_POLICY);
+        doctor_add(checks, "policy", FAIL,
+                   "have the administrator run `chown root: " BANGER_POLICY "; chmod 644 " BANGER_POLICY "`",
+                   "%s is not root's alone, so it is not believed", BANGER_POLICY);
     else
         check_policy_line(checks);
 }
@@ -189,8 +187,8 @@ static void check_programs(cJSON *checks) {
         char remedy[128];
         (void) snprintf(remedy, sizeof(remedy), "have the administrator run `apt install %s`", programs[i].package);
         int have = have_program(programs[i].program);
-        add(checks, programs[i].program, have ? PASS : programs[i].without, remedy, "%s%s",
-            have ? "" : "missing: ", programs[i].what);
+        doctor_add(checks, programs[i].program, have ? PASS : programs[i].without, remedy, "%s%s",
+                   have ? "" : "missing: ", programs[i].what);
     }
 }
 
@@ -220,23 +218,24 @@ static void check_subuid(cJSON *checks) {
                     "with a free range",
                     name);
     int good = users >= SUBUIDS_LEAST && groups >= SUBUIDS_LEAST;
-    add(checks, "subuid", good || getuid() == 0 ? PASS : FAIL, remedy, "%ld user and %ld group ids for %s", users,
-        groups, name);
+    doctor_add(checks, "subuid", good || getuid() == 0 ? PASS : FAIL, remedy, "%ld user and %ld group ids for %s",
+               users, groups, name);
 }
 
 static void check_disk(cJSON *checks) {
     struct err e = {0};
     const struct paths *paths = client_paths(&e);
     if (!paths) {
-        add(checks, "folders", FAIL, "make the folder writable, or move it with the variable named", "%s", e.text);
+        doctor_add(checks, "folders", FAIL, "make the folder writable, or move it with the variable named", "%s",
+                   e.text);
         return;
     }
     struct statvfs fs;
     char free_text[32];
     int64_t left = statvfs(paths->state, &fs) == 0 ? (int64_t) fs.f_bavail * (int64_t) fs.f_frsize : 0;
     output_bytes(left, free_text);
-    add(checks, "disk", left >= DISK_LEAST ? PASS : WARN, "free at least 4 GiB, or move it with XDG_STATE_HOME",
-        "%s free in %s", free_text, paths->state);
+    doctor_add(checks, "disk", left >= DISK_LEAST ? PASS : WARN, "free at least 4 GiB, or move it with XDG_STATE_HOME",
+               "%s free in %s", free_text, paths->state);
 }
 
 /* Whether a file in `folder` can share another's blocks (FICLONE, ioctl_ficlone(2)). */
@@ -253,32 +252,32 @@ static void check_root_disks(cJSON *checks) {
     if (!paths)
         return;
     if (has_reflinks(paths->state))
-        add(checks, "root disks", PASS, "", "reflinks of their image: %s can", paths->state);
+        doctor_add(checks, "root disks", PASS, "", "reflinks of their image: %s can", paths->state);
     else
-        add(checks, "root disks", PASS, "",
-            "no reflinks in %s: snapshots where device-mapper works (tried below), else copies", paths->state);
+        doctor_add(checks, "root disks", PASS, "",
+                   "no reflinks in %s: snapshots where device-mapper works (tried below), else copies", paths->state);
 }
 
 static void check_kvm(cJSON *checks) {
     struct stat st;
     int there = stat("/dev/kvm", &st) == 0 && S_ISCHR(st.st_mode);
-    add(checks, "/dev/kvm", there ? PASS : WARN,
-        "switch virtualisation on in the firmware; without it guests are emulated, which is slower",
-        there ? "there (whether it works is tried below)" : "missing");
+    doctor_add(checks, "/dev/kvm", there ? PASS : WARN,
+               "switch virtualisation on in the firmware; without it guests are emulated, which is slower",
+               there ? "there (whether it works is tried below)" : "missing");
 }
 
 /* The defaults of `vm run` and where each comes from. */
 static void check_config(cJSON *checks) {
     struct err e = {0};
     if (config_load(&e) < 0) {
-        add(checks, "config", FAIL, "correct that line", "%s", e.text);
+        doctor_add(checks, "config", FAIL, "correct that line", "%s", e.text);
         return;
     }
     for (enum config_key key = 0; key < CONFIG_KEYS; key++) {
         char value[CONFIG_TEXT_MAX], origin[ERR_TEXT_MAX];
         config_show(key, value, sizeof(value));
         config_origin(key, origin, sizeof(origin));
-        add(checks, "config", PASS, "", "%s = %s (%s)", config_name(key), value, origin);
+        doctor_add(checks, "config", PASS, "", "%s = %s (%s)", config_name(key), value, origin);
     }
 }
 
@@ -287,14 +286,18 @@ static void check_daemon(cJSON *checks) {
     struct err e = {0};
     cJSON *result = NULL;
     if (client_simple("daemon.doctor", NULL, &result, &e) < 0) {
-        add(checks, "daemon", FAIL, "mend what fails above first; then see bangerd.log", "%s",
-            signals_ending() ? "interrupted" : e.text);
+        doctor_add(checks, "daemon", FAIL, "mend what fails above first; then see bangerd.log", "%s",
+                   signals_ending() ? "interrupted" : e.text);
         return;
     }
-    add(checks, "daemon", PASS, "", "bangerd answers");
+    doctor_add(checks, "daemon", PASS, "", "bangerd answers");
     cJSON *more = cJSON_GetObjectItemCaseSensitive(result, "checks");
     for (cJSON *item; (item = cJSON_DetachItemFromArray(more, 0));)
         (void) cJSON_AddItemToArray(checks, item);
+    cJSON_Delete(result);
+    result = NULL;
+    if (client_simple("daemon.status", NULL, &result, &e) == 0)
+        doctor_names(checks, output_member(result, "dns"));
     cJSON_Delete(result);
 }
 
@@ -348,6 +351,7 @@ int command_doctor(const struct invocation *in) {
     check_root_disks(checks);
     check_kvm(checks);
     check_config(checks);
+    doctor_network(checks);
     check_daemon(checks);
     int failed = count_failed(checks);
     if (options_given(in, OPT_JSON)) {
