@@ -196,8 +196,7 @@ __attribute__((section(".preinit_array"), used)) static void (*const before_libr
                                                                                        char **) = forget_environment;
 
 int main(int argc, char **argv) {
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-        _exit(1);
+    die_if(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "it cannot keep its memory to itself");
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return puts("banger-helper " BANGER_STAMP) < 0;
     die_if(argc != 1, "it takes no arguments");

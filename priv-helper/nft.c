@@ -345,9 +345,8 @@ int nft_change(const struct net_account *account, const struct wire_request *req
                const struct nft_uplinks *uplinks) {
     int r = -ENOENT;
     for (int try = 0; try < CHANGE_TRIES && r == -ENOENT; try++) {
-        if (try && request->op == WIRE_NET_UP && (r = nft_ensure(account->uid)) < 0)
-            return r;
-        r = begin_slot(account, request);
+        r = try && request->op == WIRE_NET_UP ? nft_ensure(account->uid) : 0;
+        r = r < 0 ? r : begin_slot(account, request);
         if (r)
             return r;
         if (request->op == WIRE_NET_UP)

@@ -403,6 +403,7 @@ int main(void) {
     test_named();
     test_lists();
     test_mending();
+    test_foreign_tables();
     test_bulk();
     test_matrix();
     test_kill();

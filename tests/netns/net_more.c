@@ -260,6 +260,34 @@ void test_mending(void) {
     lab_end(&bobs);
 }
 
+/* Tables of the same names, made by somebody else (root alone can): an element that is none of
+ * ours is no answer to go on with. */
+void test_foreign_tables(void) {
+    static const char guests[] =
+        "flush ruleset; add table bridge banger; add set bridge banger guests { type ipv4_addr; }; "
+        "add element bridge banger guests { 192.0.2.1 }";
+    static const char listed[] =
+        "delete table inet banger; add table inet banger; add set inet banger owners { type ifname . uid; }; "
+        "add set inet banger listers { type ifname . ipv4_addr; }; add set inet banger listed { type ipv4_addr; }; "
+        "add element inet banger listers { bgr0000ee48 . 172.16.0.2 }; add element inet banger listed { 192.0.2.1 }";
+    struct lab_helper h = lab_start(LAB_HELPER, ALICE, 1, NULL);
+    lab_sh("nft '%s'", guests);
+    int answer = ask(&h, WIRE_NET_LIST, 0, 0);
+    check(answer / 1000 == WIRE_FAILED || answer == -1, "foreign tables: no list is made of another's set (%d)",
+          answer);
+    lab_end(&h);
+    lab_sh("nft flush ruleset");
+    h = lab_start(LAB_HELPER, ALICE, 1, NULL);
+    struct guest a = lab_up(&h, ALICE, 0);
+    lab_sh("nft '%s'", listed);
+    answer = ask_list(&h, 0, WIRE_EGRESS_LIST_ADD, WORLD, 32, 0);
+    check(answer / 1000 == WIRE_FAILED || answer == -1, "foreign tables: no list is merged with another's (%d)",
+          answer);
+    close(a.fd);
+    lab_end(&h);
+    lab_sh("nft flush ruleset");
+}
+
 /* --- many VMs ----------------------------------------------------------------------------- */
 
 #define RULES_COUNT "{ nft -t list table bridge banger; nft -t list table inet banger; } | wc -l >/etc/banger/%s"

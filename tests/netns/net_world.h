@@ -36,6 +36,7 @@ int pings(struct guest *g, uint32_t to);
 void test_named(void);
 void test_lists(void);
 void test_mending(void);
+void test_foreign_tables(void);
 void test_bulk(void);
 void test_matrix(void);
 
