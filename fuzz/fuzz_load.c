@@ -97,9 +97,10 @@ static void load(int in) {
     struct import_report report = {0};
     struct err e = {0};
     int image = memfd_create("image", MFD_CLOEXEC), config = memfd_create("config", MFD_CLOEXEC);
-    if (image < 0 || config < 0)
+    int scratch = memfd_create("scratch", MFD_CLOEXEC);
+    if (image < 0 || config < 0 || scratch < 0)
         abort();
-    int r = load_image(&plan, in, image, config, &report, &e);
+    int r = load_image(&plan, in, image, config, scratch, &report, &e);
     if (r == 0)
         image_read_again(image);
     else if (e.code != -r || !e.text[0])
@@ -107,6 +108,7 @@ static void load(int in) {
     (void) close(in);
     (void) close(image);
     (void) close(config);
+    (void) close(scratch);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -89,8 +89,19 @@ refused "a size that is too small" "too small" layout --name l --size 16M
 refused "no image at all" "neither index.json" /home --name l
 head -c 1M /dev/urandom >$home/noise
 refused "noise" "not a tar" noise
-gzip -k $home/saved.tar
-refused "a packed archive" "unpack it first" saved.tar.gz
+xz -k $home/saved.tar
+refused "an archive packed with xz" "unpack it first" saved.tar.xz
+gzip -c $home/saved.tar >$home/zipped.tar.gz
+gzip -c $home/docker.tar >$home/docker.tgz
+zstd -q -c $home/saved.tar >$home/squeezed.tar.zst
+check "an archive packed with gzip" image load zipped.tar.gz --quiet
+check "docker save | gzip" image load docker.tgz --quiet --tag example/app:one
+check "an archive packed with zstd" image load squeezed.tar.zst --quiet
+for name in zipped docker squeezed; do
+    equal "packed or not, the same image: $name" "$(bytes $name)" "$(bytes layout)"
+done
+head -c 9000 $home/zipped.tar.gz >$home/short.tar.gz
+refused "a packed archive cut short" "cut short" short.tar.gz
 head -c 9000 $home/saved.tar >$home/cut.tar
 refused "an archive cut short" "archive" cut.tar
 mkfifo $home/pipe

@@ -108,13 +108,14 @@ def run(mode, source, out=None, size=0, limit=0, tag="", platform="", config=Non
     began = time.time()
     pid = os.fork()
     if pid == 0:
-        wanted = [os.open("/dev/null", os.O_RDWR), 0, ends[1], plan.fileno(), inside, image, settings.fileno()]
+        wanted = [os.open("/dev/null", os.O_RDWR), 0, ends[1], plan.fileno(), inside, image, settings.fileno(),
+                  os.memfd_create("scratch")]
         wanted[1] = wanted[0]
         import fcntl
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in wanted]
         for i, fd in enumerate(high):
             os.dup2(fd, i)
-        os.closerange(7, 300)
+        os.closerange(len(wanted), 300)
         try:
             os.execve(IMPORT, ["banger-import"], {})
         finally:

@@ -115,6 +115,9 @@ equal "e2fsck is content" "$(e2fsck -fn "$disk" >/dev/null 2>&1; echo $?)" 0
 equal "the upper layer's file" "$(debugfs -R 'cat /etc/hello' "$disk" 2>/dev/null)" second
 contains "a deleted file is not there" "$(debugfs -R 'stat /var/x/gone' "$disk" 2>&1)" "not found"
 equal "the blob is whole" "$(debugfs -R 'cat /var/blob' "$disk" 2>/dev/null | sha256sum)" "$(sha256sum <"$work/one/rootfs/var/blob")"
+equal "image show says it too" "$(jq -cS .config <<<"$out")" "$(jq -cS . "${disk%/*}/config.json")"
+as al banger image show "$plain/team/app:1"
+contains "and in words" "$out" 'workdir      /var'
 equal "how it is run" "$(jq -cS . "${disk%/*}/config.json")" \
     '{"architecture":"amd64","cmd":["/bin/sh"],"env":["GREETING=hello"],"user":"1000:1000","workdir":"/var"}'
 pulls "buildah's docker image, tag latest" "$plain/team/two"

@@ -13,6 +13,7 @@
 /* "Downloads/my app.tar" is called "my-app". */
 static void name_of_file(const char *path, char out[128]) {
     static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char *const endings[] = {".gz", ".zst", ".tar", ".tgz"};
     char whole[PATH_MAX];
     (void) snprintf(whole, sizeof(whole), "%s", path);
     size_t size = strlen(whole);
@@ -20,9 +21,11 @@ static void name_of_file(const char *path, char out[128]) {
         whole[--size] = '\0';
     const char *slash = strrchr(whole, '/');
     (void) snprintf(out, 128, "%s", slash ? slash + 1 : whole);
-    size = strlen(out);
-    if (size > 4 && strcmp(out + size - 4, ".tar") == 0)
-        out[size - 4] = '\0';
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        const size_t all = strlen(out), ending = strlen(endings[i]);
+        if (all > ending && strcmp(out + all - ending, endings[i]) == 0)
+            out[all - ending] = '\0';
+    }
     for (char *at = out; *at; at++) {
         if (!strchr(good, *at))
             *at = '-';

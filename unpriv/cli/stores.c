@@ -25,7 +25,10 @@ static int show(const struct invocation *in, const char *op, cJSON *args) {
         output_json(result);
         return 0;
     }
+    cJSON *config = cJSON_DetachItemFromObjectCaseSensitive(result, "config"); /* of an image: how it is run */
     output_object(result);
+    output_object(config);
+    cJSON_Delete(config);
     cJSON_Delete(result);
     return 0;
 }

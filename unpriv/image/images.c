@@ -87,15 +87,22 @@ static int op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     return store_images(add_to_list, cJSON_AddArrayToObject(*result, "images"), e);
 }
 
+/* With how it is run: null where it does not say, or says what cannot be read. */
 static int op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     struct image_record r;
+    struct err why = {0};
+    cJSON *config = NULL;
     const char *name = json_string(rpc->args, "name", e);
     if (!name)
         return -EINVAL;
     int failed = image_lookup(name, &r, e);
-    if (failed == 0)
-        *result = image_json(&r);
-    return failed;
+    if (failed)
+        return failed;
+    if (image_is_own(&r) && run_config_read(engine.state, r.id, &config, &why))
+        rpc_warn(rpc, "%s", why.text);
+    *result = image_json(&r);
+    (void) cJSON_AddItemToObject(*result, "config", config ? config : cJSON_CreateNull());
+    return 0;
 }
 
 static int op_delete(struct rpc *rpc, cJSON **result, struct err *e) {

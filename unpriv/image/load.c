@@ -1,10 +1,13 @@
 #include "load.h"
 
+#include "../../common/cleanup.h"
 #include "../../common/json.h"
+#include "../store/folder.h"
 #include "images.h"
 #include "names.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static int copy_word(const cJSON *args, const char *key, char *out, size_t size, struct err *e) {
@@ -17,12 +20,28 @@ static int copy_word(const cJSON *args, const char *key, char *out, size_t size,
     return 0;
 }
 
+/* A file without a name for the time of the import; what a crash leaves of it goes as any unfinished image does. */
+static int make_scratch(struct err *e) {
+    char id[FOLDER_ID_SIZE];
+    cleanup_fd int images = images_open(e);
+    if (images < 0)
+        return images;
+    folder_new_id(id);
+    cleanup_fd int fd = openat(images, id, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(images, id, 0))
+        return err_sys(e, errno, "cannot make a file to unpack the archive into");
+    return take_fd(&fd);
+}
+
 static int fill(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
                 struct import_result *got, struct err *e) {
-    const int fds[] = {rpc->fds[0], files->rootfs, files->config};
+    cleanup_fd int scratch = make_scratch(e);
+    if (scratch < 0)
+        return scratch;
+    const int fds[] = {rpc->fds[0], files->rootfs, files->config, scratch};
     (void) r;
     rpc_progress(rpc, "import", "reading", 0, 0);
-    return importer_run(rpc, arg, fds, 3, "import", got, e);
+    return importer_run(rpc, arg, fds, 4, "import", got, e);
 }
 
 int load_op(struct rpc *rpc, cJSON **result, struct err *e) {

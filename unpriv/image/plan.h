@@ -25,7 +25,8 @@ enum import_mode {
     IMPORT_KERNEL =
         3, /* in: 4 .deb package, tar of a folder, bzImage or vmlinux, 5 banger-agent; out: 6 vmlinux, 7 initrd */
     IMPORT_LAYERS = 4, /* in: 4 layers (stream.h); out: 5 ext4 image */
-    IMPORT_LOAD = 5,   /* in: 4 OCI archive, docker-save archive or OCI layout folder; out: 5 ext4 image, 6 config */
+    IMPORT_LOAD = 5,   /* in: 4 OCI archive, docker-save archive or OCI layout folder; out: 5 ext4 image, 6 config, 7 an
+                          empty file without a name for what an archive packed as a whole unpacks to */
     IMPORT_BUNDLE = 6, /* in: 4 bundle (tar.zst); out: 5 ext4 image, 6 config */
     IMPORT_COPY =
         7, /* in: 4 ext4 image whose files are written anew, 6 work disk that is its /root; out: 5 ext4 image */

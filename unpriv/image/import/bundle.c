@@ -21,7 +21,6 @@
 #define MANIFEST_MOST (128 << 10)
 #define FORMAT        1
 #define ROOTFS_LEAST  (64 << 10)
-#define LIMIT_DEFAULT ((uint64_t) 64 << 30)
 #define RATIO         1024 /* stored bytes for one of the bundle; zeros are not stored */
 #define RATIO_FREE    ((uint64_t) 64 << 20)
 #define CHUNK         (1 << 18)
@@ -111,7 +110,7 @@ static int store(struct reader *d, uint64_t at, const uint8_t *data, size_t size
 }
 
 static int take_rootfs(struct reader *d, struct archive_entry *entry, struct err *e) {
-    const uint64_t most = d->plan->limit ? d->plan->limit : LIMIT_DEFAULT;
+    const uint64_t most = import_limit(d->plan);
     const int64_t size = archive_entry_size(entry);
     const void *data = NULL;
     size_t length = 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define HEADER_ROOM (64u << 10) /* ISA-L mistakes a gzip header with a checksum when it comes in two pieces */
 
@@ -186,6 +187,11 @@ static int step_zstd(struct decoder *d, uint8_t *out, size_t size, size_t *got, 
     size_t used = in.pos - d->at;
     d->at = in.pos;
     *got = to.pos;
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+        return err_set(e, EFBIG,
+                       "An archive is packed with a zstd window of more than %u MiB (--ultra or --long); pack it "
+                       "again without",
+                       (1u << DECODE_WINDOW_LOG) >> 20);
     if (ZSTD_isError(code))
         return damaged(ZSTD_getErrorName(code), e);
     if (code == 0) { /* a frame is complete; another may follow */

@@ -8,12 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LIMIT_DEFAULT ((uint64_t) 64 << 30)
-
-static uint64_t limit_of(const struct import_plan *plan) {
-    return plan->limit ? plan->limit : LIMIT_DEFAULT;
-}
-
 static int begin(const struct import_plan *plan, int out, struct tree *t, struct volume *v, struct err *e) {
     struct stat st;
     memset(t, 0, sizeof(*t));
@@ -23,7 +17,7 @@ static int begin(const struct import_plan *plan, int out, struct tree *t, struct
     if (!S_ISREG(st.st_mode) || st.st_size)
         return err_set(e, EINVAL, "The image's file must be a new, empty one");
     int r = tree_init(t, e);
-    return r ? r : volume_init(v, out, plan->size, limit_of(plan), e);
+    return r ? r : volume_init(v, out, plan->size, import_limit(plan), e);
 }
 
 static int finish(const struct import_plan *plan, const struct ext4_options *kind, struct tree *t, struct volume *v,
@@ -42,7 +36,7 @@ static int rootfs_of(const struct import_plan *plan, reader_fn *read, struct blo
     struct volume v;
     int r = begin(plan, out, &t, &v, e);
     if (r == 0)
-        r = read(source, limit_of(plan), &t, &v, report, e);
+        r = read(source, import_limit(plan), &t, &v, report, e);
     if (r == 0)
         r = finish(plan, &ext4_rootfs, &t, &v, report, e);
     tree_free(&t);
@@ -82,12 +76,12 @@ int disk_work(const struct import_plan *plan, int base, int tar, int out, struct
     struct volume v;
     int r = begin(plan, out, &t, &v, e);
     if (r == 0)
-        r = subtree_read(base, "root", limit_of(plan), &t, &v, report, e);
+        r = subtree_read(base, "root", import_limit(plan), &t, &v, report, e);
     struct blobs_file source;
     blobs_file(&source, tar);
     uint64_t copied = report->bytes;
     if (r == 0 && tar >= 0)
-        r = tar_read(&source.blobs, limit_of(plan), &t, &v, report, e);
+        r = tar_read(&source.blobs, import_limit(plan), &t, &v, report, e);
     report->bytes += tar >= 0 ? copied : 0;
     if (r == 0) {
         normalise(&t);
@@ -104,9 +98,9 @@ int disk_copy(const struct import_plan *plan, int image, int work, int out, stru
     struct volume v;
     int r = begin(plan, out, &t, &v, e);
     if (r == 0)
-        r = subtree_read_all(image, work >= 0 ? "root" : NULL, "", limit_of(plan), &t, &v, report, e);
+        r = subtree_read_all(image, work >= 0 ? "root" : NULL, "", import_limit(plan), &t, &v, report, e);
     if (r == 0 && work >= 0)
-        r = subtree_read_all(work, NULL, "root", limit_of(plan), &t, &v, report, e);
+        r = subtree_read_all(work, NULL, "root", import_limit(plan), &t, &v, report, e);
     if (r == 0)
         r = finish(plan, &ext4_rootfs, &t, &v, report, e);
     tree_free(&t);

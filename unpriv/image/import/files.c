@@ -98,7 +98,7 @@ static int open_archive(struct files *f, int64_t at, struct err *e) {
                "7zXZ",
                5) == 0)
         return err_set(e, EINVAL,
-                       "The image's archive is packed as a whole; unpack it first (gzip -d, zstd -d, xz -d)");
+                       "The image's archive is packed as a whole, and not with gzip or zstd alone; unpack it first");
     return err_set(e, EINVAL, "The file is not a tar archive, so it is not a saved image");
 }
 

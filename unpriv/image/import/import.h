@@ -13,7 +13,8 @@ enum import_fd {
     IMPORT_FD_INPUT = 4,
     IMPORT_FD_OUTPUT = 5,
     IMPORT_FD_TAR = 6,
-    IMPORT_FD_CONFIG = 6
+    IMPORT_FD_CONFIG = 6,
+    IMPORT_FD_SCRATCH = 7
 };
 
 /* What a mode achieved; main.c sends it as the last line. */
@@ -24,6 +25,11 @@ struct import_report {
     uint64_t used;    /* bytes of content in it */
     char release[64]; /* a kernel's release, else "" */
 };
+
+/* Most bytes of input, of what it unpacks to, and of content. */
+static inline uint64_t import_limit(const struct import_plan *plan) {
+    return plan->limit ? plan->limit : (uint64_t) 64 << 30;
+}
 
 /* The modes. Each runs confined, reads and writes the descriptors plan.h gives
  * it and closes none of them. 0 or a negative errno with `e` filled. */

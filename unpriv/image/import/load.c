@@ -2,16 +2,20 @@
 
 #include "../../../common/io.h"
 #include "../oci_manifest.h"
+#include "decode.h"
 #include "disk.h"
 #include "files.h"
 #include "sha256.h"
+#include "volume.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define BLOB_NAME 128
+#define BLOB_NAME    128
+#define UNPACK_PIECE ((size_t) 1 << 20)
 
 struct load {
     struct blobs blobs;
@@ -220,9 +224,62 @@ static void free_load(struct load *l) {
     files_close(l->files);
 }
 
-int load_image(const struct import_plan *plan, int in, int out, int config, struct import_report *report,
+/* --- an archive packed as a whole ----------------------------------------------------- */
+
+static int is_packed(int fd) {
+    static const uint8_t gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
+    uint8_t head[4] = {0};
+    ssize_t n = pread(fd, head, sizeof(head), 0); /* of a folder none */
+    return n == (ssize_t) sizeof(head) &&
+           (memcmp(head, gzip, sizeof(gzip)) == 0 || memcmp(head, zstd, sizeof(zstd)) == 0);
+}
+
+static int copy_unpacked(struct decoder *d, uint8_t *piece, int to, uint64_t limit, struct err *e) {
+    for (uint64_t at = 0;;) {
+        ssize_t n = decoder_read(d, piece, UNPACK_PIECE, e);
+        if (n < 0)
+            return (int) n;
+        if (n == 0)
+            return ftruncate(to, (off_t) at) ? err_sys(e, errno, "The archive cannot be unpacked") : 0;
+        if (at + (uint64_t) n > limit)
+            return err_set(e, EFBIG,
+                           "The archive unpacks to more than the %llu MiB that are allowed; use a smaller one",
+                           (unsigned long long) (limit >> 20));
+        int is_zero = piece[0] == 0 && memcmp(piece, piece + 1, (size_t) n - 1) == 0;
+        int r = is_zero ? 0 : volume_pwrite(to, piece, (size_t) n, at, e);
+        if (r)
+            return r;
+        at += (uint64_t) n;
+        import_progress(decoder_packed(d), 0);
+    }
+}
+
+/* Its files are read more than once and in another order than they come in. */
+static int unpack(int from, int to, uint64_t limit, struct err *e) {
+    struct blobs_file source;
+    const struct blob blob = {.size = BLOB_TO_THE_END};
+    struct decoder *d = decoder_new();
+    uint8_t *piece = malloc(UNPACK_PIECE);
+    int r = 0;
+    blobs_file(&source, from);
+    if (!d || !piece)
+        r = err_set(e, ENOMEM, "There is not enough memory to unpack the archive; free some and try again");
+    else if ((r = decoder_begin(d, &source.blobs, &blob, e)) == 0)
+        r = copy_unpacked(d, piece, to, limit, e);
+    decoder_free(d);
+    free(piece);
+    return r;
+}
+
+int load_image(const struct import_plan *plan, int in, int out, int config, int scratch, struct import_report *report,
                struct err *e) {
     struct load l = {.blobs = {.next = next_layer, .read = read_layer}, .plan = plan};
+    if (is_packed(in)) {
+        int failed = unpack(in, scratch, import_limit(plan), e);
+        if (failed)
+            return failed;
+        in = scratch;
+    }
     if (memchr(plan->tag, '\0', sizeof(plan->tag)) == NULL ||
         memchr(plan->platform, '\0', sizeof(plan->platform)) == NULL)
         return err_set(e, EINVAL, "The importer's plan is not one of this version; install banger again");
@@ -238,5 +295,5 @@ int load_image(const struct import_plan *plan, int in, int out, int config, stru
 }
 
 int import_load(const struct import_plan *plan, struct import_report *report, struct err *e) {
-    return load_image(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, IMPORT_FD_CONFIG, report, e);
+    return load_image(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, IMPORT_FD_CONFIG, IMPORT_FD_SCRATCH, report, e);
 }
