@@ -55,6 +55,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/netns/jail.sh \
         tests/netns/privileges.sh \
         tests/netns/doctor.sh \
+        tests/netns/names.sh \
         tests/netns/install.sh \
         tests/netns/cgroup.sh \
         tests/faults/run.sh \
