@@ -212,6 +212,7 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
 /* A service of the agent's own, argv[0] its name: its exit status, 127 where there is none of that
  * name. It answers on stdout; when it fails, one line on stderr says why. */
 int agent_service(int argc, char **argv);
+int service_stats(int argc, char **argv);
 
 /* One command. */
 struct agent_channel {

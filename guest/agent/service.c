@@ -15,6 +15,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } services[] = {
     {"version", service_version},
+    {"stats", service_stats},
 };
 
 int agent_service(int argc, char **argv) {

@@ -23,6 +23,43 @@ contains "and says where the end is" "$err" "the last is $middle"
 capture alice events --since one
 equal "as is one that is none" "$status" 2
 
+# --- stats ----------------------------------------------------------------------------
+stat_of() { jq -r "$1" <<<"$2"; }
+capture alice vm stats seen --json
+equal "stats" "$status" 0
+first=$out
+equal "the guest says its processors and memory" "$(stat_of '(.guest.cpus == 1) and (.guest.memory_total | . > 400e6 and . < 600e6) and .guest.memory_available > 0' "$first")" true
+equal "and its disks" "$(stat_of '.guest | .root_total > 1e8 and .root_available > 0 and .work_total > 1e8' "$first")" true
+equal "the host counts its VMM" "$(stat_of '.vmm | .cpu_ms > 500 and .memory > 5e7 and .counted_by != ""' "$first")" true
+folder=$(state alice)/vms/$(printf %03x "$(alice vm show seen --json | jq -r .slot)")
+equal "its disks" "$(stat_of .disk.work "$first")" "$(($(stat -c %b "$folder/work.ext4") * 512))"
+gateway=$(alice vm show seen --json | jq -r '.address | sub("[0-9]+$"; "1")')
+# shellcheck disable=SC2016
+alice vm exec seen -- bash -c 'head -c 40000 /dev/zero >/dev/udp/$0/9; for ((i = 0; i < 20000; i++)); do :; done' "$gateway"
+second=$(alice vm stats seen --json)
+equal "a guest that computes has used more" "$(jq -s '(.[1].guest.cpu_ms > .[0].guest.cpu_ms) and (.[1].vmm.cpu_ms > .[0].vmm.cpu_ms)' <<<"$first$second")" true
+equal "and one that sends has sent more" "$(jq -s '.[1].network.sent - .[0].network.sent > 20000' <<<"$first$second")" true
+contains "as a table, without a name" "$(alice vm stats)" "seen  running"
+start alice banger vm stats seen --watch --interval 1 >"$WORLD/watched"
+watcher=$client
+check "--watch looks again" until_true 20 sh -c "grep -c running '$WORLD/watched' | grep -qE '[2-9]'"
+kill -INT "$watcher"
+wait "$watcher"
+equal "and ends when interrupted" $? 130
+contains "with the share since the line before" "$(tail -1 "$WORLD/watched")" %
+check "no escape sequences in a file" sh -c "! grep -q \$'\\033' '$WORLD/watched'"
+capture alice vm stats nobody seen
+equal "one that is not there fails" "$status" 1
+contains "and the other is shown" "$out" running
+contains "and which" "$err" "no VM is named nobody"
+capture alice vm stats --interval 3
+equal "--interval alone makes no sense" "$status" 2
+alice vm create --name still --memory 512M --no-start >/dev/null 2>&1
+equal "a stopped VM has disks and nothing else" "$(alice vm stats still --json | jq -c '[.guest, .vmm.cpu_ms, .network.sent, .disk.work > 0]')" '[null,null,null,true]'
+alice vm delete -f still >/dev/null
+
+# --- events, across what dies ---------------------------------------------------------
+middle=$(last_event)
 kill -9 "$(daemon_pid pid)"
 until_true 20 sh -c '[ "$(runuser -u alice -- env HOME=/home/alice /usr/local/bin/banger vm exec seen -- echo yes 2>/dev/null)" = yes ]'
 equal "engine killed: that is an event, and what was found" "$(kinds "$middle")" "daemon.restarted vm.found "

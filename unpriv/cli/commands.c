@@ -18,6 +18,7 @@
 #include "run.h"
 #include "session.h"
 #include "ssh.h"
+#include "stats.h"
 #include "stores.h"
 #include "vm.h"
 
@@ -47,6 +48,9 @@ static void resolve_vmm(char *out, size_t size) {
 }
 static void resolve_image(char *out, size_t size) {
     config_show(CONFIG_IMAGE, out, size);
+}
+static void resolve_interval(char *out, size_t size) {
+    config_show(CONFIG_STATS_INTERVAL, out, size);
 }
 static void resolve_kernel(char *out, size_t size) {
     (void) snprintf(out, size, "the image's own, else %s", CATALOG_DEFAULT_KERNEL);
@@ -273,6 +277,13 @@ static const struct option ssh_config_options[] = {
     END_OPTION,
 };
 
+static const struct option stats_options[] = {
+    {OPT_WATCH, "watch", 0, OPTION_FLAG, NULL, "look again and again", NULL},
+    {OPT_INTERVAL, "interval", 0, OPTION_COUNT, "SECONDS", "with --watch: between two looks", resolve_interval},
+    {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "one JSON object a line and VM (fields: docs/protocol.md)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option events_options[] = {
     {OPT_SINCE, "since", 0, OPTION_NUMBER, "N", "those after event N; 0: all that are kept (default: the last 100)",
      NULL},
@@ -333,6 +344,11 @@ static const char register_details[] =
     "The file stays yours and where it is; VMs are made of what it holds then. Its kernel is a\n"
     "distribution's own, with an initramfs of banger's. `image promote` copies the file.";
 
+static const char stats_details[] =
+    "Without a NAME: of all that run. CPU, MEMORY and LOAD are what the guest says; the rest is what\n"
+    "the host counts. CPU is the time used so far, and with --watch the share of one processor since\n"
+    "the line before.";
+
 const struct command commands[] = {
     {"vm", "run", NULL, "[PATH] [OPTIONS] [-- COMMAND...]", "Make and start a VM, run a command or a shell in it",
      run_options, 0, 1, 1, command_run, run_details},
@@ -357,6 +373,8 @@ const struct command commands[] = {
     {"vm", "egress", NULL, "NAME [OPTIONS]", "Show what a VM may reach and what it has asked for", show_options, 1, 1,
      0, command_egress, NULL},
     {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
+    {"vm", "stats", NULL, "[NAME...] [OPTIONS]", "Show what VMs use, by their own word and by the host's",
+     stats_options, 0, -1, 0, command_stats, stats_details},
     {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},
     {"image", "show", NULL, "NAME [OPTIONS]", "Show an image", show_options, 1, 1, 0, command_image_show, NULL},
     {"image", "pull", NULL, "NAME|REF [OPTIONS]", "Get an image from the catalog or a registry", image_pull_options, 1,

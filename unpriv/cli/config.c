@@ -23,6 +23,12 @@ static int64_t default_disk(void) {
 static void show_count(int64_t n, char *out, size_t size) {
     (void) snprintf(out, size, "%" PRId64, n);
 }
+static int64_t default_interval(void) {
+    return 2;
+}
+static void show_seconds(int64_t n, char *out, size_t size) {
+    (void) snprintf(out, size, "%" PRId64 " s", n);
+}
 static void show_mib(int64_t n, char *out, size_t size) {
     (void) snprintf(out, size, "%" PRId64 " MiB", n);
 }
@@ -59,6 +65,9 @@ static const struct setting {
     [CONFIG_VMM] = {"", "vmm", "vmm", OPT_VMM, 0, 0, 0, NULL, NULL, VMM_WORDS, "auto",
                     "banger's own: Firecracker where the policy has it and KVM works, else QEMU",
                     "one of \"" VMM_WORDS "\""},
+    [CONFIG_STATS_INTERVAL] = {"", "stats_poll_interval", "stats_poll_interval", OPT_INTERVAL, 0, 1, 3600,
+                               default_interval, show_seconds, NULL, NULL, "banger's own",
+                               "a whole number of seconds from 1 to 3600"},
 };
 
 static struct config own;            /* of the account's file */

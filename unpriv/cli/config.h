@@ -17,6 +17,7 @@ enum config_key {
     CONFIG_ROOT_DISK,
     CONFIG_IMAGE,
     CONFIG_VMM,
+    CONFIG_STATS_INTERVAL,
     CONFIG_KEYS
 };
 

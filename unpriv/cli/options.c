@@ -185,6 +185,7 @@ static const struct rule {
     {OPT_EGRESS, FORBIDS, OPT_NAT, "--nat is short for --egress nat: leave one of them out"},
     {OPT_EGRESS, FORBIDS, OPT_NO_NAT, "--no-nat is short for --egress none: leave one of them out"},
     {OPT_WITH_SSH, FORBIDS, OPT_NO_START, "--with-ssh needs the VM started: leave one of it and --no-start out"},
+    {OPT_INTERVAL, NEEDS, OPT_WATCH, "--interval is the time between two looks: add --watch"},
     {OPT_FROM, NEEDS, OPT_BRANCH, "--from says where a new branch starts: add --branch NAME"},
     {OPT_BRANCH, NEEDS, ARG_POSITIONAL, "--branch is for a workspace: give the PATH of a repository too"},
     {OPT_INCLUDE_UNTRACKED, NEEDS, ARG_POSITIONAL,

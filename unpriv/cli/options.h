@@ -66,6 +66,8 @@ enum option_id {
     OPT_PACKAGES,
     OPT_FILTER,
     OPT_SINCE,
+    OPT_WATCH,
+    OPT_INTERVAL,
     OPT_FOLLOW,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */

@@ -10,6 +10,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -202,4 +203,27 @@ void cgroup_vm_end(uint32_t slot) {
     (void) snprintf(name, sizeof(name), VM_NAME, slot & 0xfffu);
     if (cgroup.base >= 0)
         (void) unlinkat(cgroup.base, name, AT_REMOVEDIR);
+}
+
+/* The number after `label` at the beginning of a file of the VM's. */
+static int read_number(uint32_t slot, const char *file, const char *label, uint64_t *out) {
+    char path[64];
+    char text[1024];
+    char *end = NULL;
+    const size_t length = strlen(label);
+    (void) snprintf(path, sizeof(path), VM_NAME "/%s", slot & 0xfffu, file);
+    ssize_t n = read_file(cgroup.base, path, text, sizeof(text));
+    if (n < 0)
+        return (int) n;
+    if (strncmp(text, label, length) != 0)
+        return -EPROTO;
+    *out = strtoull(text + length, &end, 10);
+    return end == text + length ? -EPROTO : 0;
+}
+
+int cgroup_vm_usage(uint32_t slot, uint64_t *cpu_us, uint64_t *memory) {
+    if (cgroup.base < 0)
+        return -EOPNOTSUPP;
+    int r = read_number(slot, "cpu.stat", "usage_usec ", cpu_us);
+    return r ? r : read_number(slot, "memory.current", "", memory);
 }

@@ -27,6 +27,10 @@ const char *cgroup_why(void);
  * caller's), -EOPNOTSUPP where there are none, or another negative errno. */
 int cgroup_vm(uint32_t slot, uint32_t memory_mib, uint32_t vcpus);
 
+/* What its processes have used: processor time in microseconds, and the memory they hold now with the page
+ * cache of what they read and wrote, in bytes. 0 or a negative errno. */
+int cgroup_vm_usage(uint32_t slot, uint64_t *cpu_us, uint64_t *memory);
+
 /* Removes it; one whose VM lives stays. */
 void cgroup_vm_end(uint32_t slot);
 

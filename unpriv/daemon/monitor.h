@@ -8,6 +8,7 @@
 
 #include "../../common/err.h"
 #include "../../common/wire.h"
+#include "usage.h"
 
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ enum monitor_op {
     MONITOR_CGROUP_WHY = 9, /* -> text: why VMs have none, or "" */
     MONITOR_FETCH = 10,     /* as MONITOR_IMPORT, but banger-fetch */
     MONITOR_DNS = 11,       /* the same, banger-dns */
+    MONITOR_USAGE = 12,     /* slot; fds: the VM's pidfd -> usage (usage.h) */
 };
 
 /* The last two are the VMM's own, in its jail folder: for MONITOR_CONNECT only. */
@@ -42,6 +44,7 @@ struct monitor_reply {
     int32_t error;           /* 0 or positive errno */
     int32_t helper;          /* pid of the running helper, 0 for none */
     char text[MONITOR_TEXT]; /* with an error: a sentence that says why, or "" */
+    struct usage usage;      /* of MONITOR_USAGE */
 };
 
 /* The monitor's process: holds the lock and the listener, and runs until told to
@@ -82,6 +85,8 @@ int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct er
 int monitor_cgroup_end(uint32_t slot, struct err *e);
 /* Whether VMs get one: "" in `why`, or a sentence that says why not. */
 int monitor_cgroup_why(char why[MONITOR_TEXT], struct err *e);
+/* What the VM whose jail `pidfd` is has used. */
+int monitor_usage(uint32_t slot, int pidfd, struct usage *usage, struct err *e);
 /* Says that the engine ends on purpose. */
 int monitor_stop(struct err *e);
 /* The helper's pid, 0 when none runs; then `why` (may be "") says what the last one complained of. */

@@ -116,6 +116,15 @@ int monitor_cgroup_why(char why[MONITOR_TEXT], struct err *e) {
     return 0;
 }
 
+int monitor_usage(uint32_t slot, int pidfd, struct usage *usage, struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_USAGE, .slot = slot};
+    struct monitor_reply reply = {0};
+    int fd = -1;
+    int r = call(&request, &pidfd, 1, &reply, &fd);
+    *usage = reply.usage;
+    return r ? err_sys(e, -r, "cannot ask the monitor what a VM uses") : 0;
+}
+
 int monitor_stop(struct err *e) {
     const struct monitor_request request = {.op = MONITOR_STOP};
     struct monitor_reply reply = {0};

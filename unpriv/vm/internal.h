@@ -201,6 +201,9 @@ void vm_name_random(char name[STORE_NAME_MAX], unsigned attempt);
 uint32_t vm_resolv_parse(const char *text);
 uint32_t vm_resolv_read(void);
 
+/* "running", as in the VM's JSON. */
+const char *vm_state_name(enum vm_state state);
+
 /* An id: 16 random hex digits. */
 void vm_id_random(char id[17]);
 
@@ -263,6 +266,6 @@ int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, 
 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
-    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress;
+    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress, vm_op_stats;
 
 #endif

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *state_name(enum vm_state state) {
+const char *vm_state_name(enum vm_state state) {
     switch (state) {
     case VM_STOPPED:
         return "stopped";
@@ -66,7 +66,7 @@ cJSON *vm_json(const struct vm_record *r) {
     cJSON *object = cJSON_CreateObject();
     (void) cJSON_AddStringToObject(object, "id", r->id);
     (void) cJSON_AddStringToObject(object, "name", r->name);
-    (void) cJSON_AddStringToObject(object, "state", state_name(r->state));
+    (void) cJSON_AddStringToObject(object, "state", vm_state_name(r->state));
     add_sources(object, r);
     (void) cJSON_AddNumberToObject(object, "slot", r->slot);
     add_network(object, r);
