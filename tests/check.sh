@@ -48,7 +48,7 @@ tier hostile-images python3 tests/images/hostile.py
 if [ "$(id -u)" -eq 0 ]; then
     tier image-oracle unshare -m python3 tests/images/oracle.py
     export FAULTS_EVERY=40 # `make faults` tries them all
-    export RECOVERY_EVERY=100 RECOVERY_CUTS=10 # and so does `make recovery`
+    export RECOVERY_EVERY=100 RECOVERY_CUTS=6 # and so does `make recovery`
     for suite in \
         tests/netns/run.sh \
         tests/netns/audit.sh \
@@ -60,6 +60,7 @@ if [ "$(id -u)" -eq 0 ]; then
         tests/netns/cgroup.sh \
         tests/faults/run.sh \
         tests/recovery/run.sh \
+        tests/recovery/power.sh \
         tests/images/local.sh \
         tests/images/load.sh \
         tests/registry/run.sh \

@@ -6,7 +6,7 @@ useradd --uid 1501 --create-home --shell /bin/bash alice
 usermod --append --groups banger alice
 mkdir -p /usr/local/recovery
 flags=(-std=gnu17 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE)
-gcc "${flags[@]}" -static -s -o /usr/local/recovery/idle-vmm tests/recovery/idle_vmm.c || exit 1
+gcc "${flags[@]}" -static -s -o /usr/local/recovery/idle-vmm tests/scale/idle_vmm.c || exit 1
 gcc "${flags[@]}" -o "$WORLD/killer" tests/recovery/killer.c || exit 1
 sed -i '/^vmm/d' /etc/banger/policy.conf
 echo 'vmm qemu /usr/local/recovery/idle-vmm /usr/local/recovery' >>/etc/banger/policy.conf

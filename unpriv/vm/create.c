@@ -130,8 +130,11 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
     return rc;
 }
 
-/* The VM outlives its request. */
+/* The VM outlives its request, and the machine's power: what is recorded for good has its disks. */
 static int keep(struct vm_record *r, struct err *e) {
+    int rc = vm_disks_sync(r, e);
+    if (rc)
+        return rc;
     r->remove = 0;
     return store_vm_update(r, e);
 }
@@ -150,6 +153,7 @@ int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, stru
     struct vm_spec spec;
     struct vm_root root;
     int rc = vm_spec_parse(rpc, &spec, e);
+    spec.keep = !remove;
     if (rc == 0)
         rc = vm_create(rpc, &spec, live, r, &root, e);
     if (rc)

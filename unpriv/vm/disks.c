@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -92,11 +93,38 @@ static int root_cancelled(void *arg) {
     return root->stop || rpc_gone(root->rpc);
 }
 
+/* While the guest boots: whoever keeps the VM waits for what is left of it (vm_disks_sync). */
+static void *root_write(void *arg) {
+    (void) fdatasync(*(int *) arg);
+    (void) close(*(int *) arg);
+    free(arg);
+    return NULL;
+}
+
+static void begin_write(struct vm_root *root) {
+    int *fd = malloc(sizeof(*fd));
+    pthread_attr_t attr;
+    if (!fd || (*fd = fcntl(root->to, F_DUPFD_CLOEXEC, 3)) < 0) {
+        free(fd);
+        return;
+    }
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setstacksize(&attr, STACK);
+    root->writes = pthread_create(&root->writer, &attr, root_write, fd) == 0;
+    (void) pthread_attr_destroy(&attr);
+    if (!root->writes) {
+        (void) close(*fd);
+        free(fd);
+    }
+}
+
 static void *root_copy(void *arg) {
     struct vm_root *root = arg;
     struct copy_how how = {
         .progress = root_progress, .cancelled = root_cancelled, .arg = root, .unshared = root->unshared};
     root->result = copy_disk(root->from, root->to, &how, &root->e);
+    if (root->result == 0 && root->keep)
+        begin_write(root);
     return NULL;
 }
 
@@ -163,7 +191,27 @@ int vm_disks_wait(struct vm_root *root, struct err *e) {
 void vm_disks_abandon(struct vm_root *root) {
     root->stop = 1;
     (void) vm_disks_wait(root, NULL);
+    if (root->writes)
+        (void) pthread_join(root->writer, NULL);
+    root->writes = 0;
     fdpass_close(&root->device, 1);
+}
+
+static int sync_file(int dir, const char *name, int flags) {
+    cleanup_fd int fd = vm_open(dir, name, flags);
+    return fd < 0 ? fd : (fsync(fd) ? -errno : 0);
+}
+
+int vm_disks_sync(const struct vm_record *r, struct err *e) {
+    cleanup_fd int dir = vm_folder_open(r->slot);
+    int rc = dir < 0 ? dir : sync_file(dir, vm_is_snapshot(r) ? VM_OVERLAY : VM_ROOT_FILE, O_RDWR);
+    if (rc == 0)
+        rc = sync_file(dir, "work.ext4", O_RDWR);
+    if (rc == 0)
+        rc = sync_file(dir, ".", O_RDONLY | O_DIRECTORY);
+    if (rc == 0)
+        rc = sync_file(engine.state, "vms", O_RDONLY | O_DIRECTORY);
+    return rc ? err_sys(e, -rc, "cannot write the disks of VM %s to the host's disk", r->name) : 0;
 }
 
 /* --- both, at the same time --------------------------------------------------------- */
@@ -220,6 +268,7 @@ int vm_disks_begin(const struct rpc *rpc, const struct vm_spec *spec, struct vm_
                    struct err *e) {
     *root = VM_NO_ROOT;
     root->rpc = rpc;
+    root->keep = spec->keep;
     cleanup_fd int base = open_base(spec, r, 0, e);
     if (base < 0)
         return base;

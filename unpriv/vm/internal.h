@@ -151,6 +151,9 @@ struct vm_root {
     int from, to; /* of the copy; -1 once it is over */
     int unshared;
     int device; /* the snapshot's block device, -1 without; vm_start takes it */
+    int keep;   /* the copy is to outlive a loss of power: it is written to the disk once it is complete */
+    int writes; /* that is under way, in a thread of its own */
+    pthread_t writer;
     pthread_t thread;
     _Atomic int stop;
     int result;
@@ -172,6 +175,8 @@ int vm_disks_keep(const struct rpc *rpc, const struct vm_record *r, int64_t size
 int vm_disks_wait(struct vm_root *root, struct err *e);
 /* Stops the copy and waits for its end; lets go of the snapshot. Safe twice. */
 void vm_disks_abandon(struct vm_root *root);
+/* Writes both disks and their folder to the host's disk: from then on they outlive a loss of power. */
+int vm_disks_sync(const struct vm_record *r, struct err *e);
 /* The image's file, O_RDONLY: the descriptor (the caller's), or a negative errno. */
 int vm_image_open(const struct vm_record *r, struct err *e);
 
@@ -216,6 +221,7 @@ struct vm_spec {
     struct kernel_record kernel;
     int named; /* 0: find a free random name */
     int start;
+    int keep; /* the VM outlives its request */
     enum vm_root_kind root;
     int64_t root_size; /* 0: the image's */
     struct egress_rules rules;
