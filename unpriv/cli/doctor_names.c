@@ -112,7 +112,8 @@ static void check_ssh(cJSON *checks) {
     (void) snprintf(path, sizeof(path), "%s/.ssh/config", account->pw_dir);
     ssize_t n = file_read(path, text, sizeof(text), &e);
     if (n < 0 || fence_find(text, (size_t) n, &at, &length, &e))
-        doctor_add(checks, "ssh-config", WARN, "correct it, then run `banger ssh-config --install`", "%s: %s", path, e.text);
+        doctor_add(checks, "ssh-config", WARN, "correct it, then run `banger ssh-config --install`", "%s: %s", path,
+                   e.text);
     else if (length)
         doctor_add(checks, "ssh-config", PASS, "", "`ssh NAME.vm` is set up in %s", path);
     else
