@@ -57,6 +57,8 @@ enum mux_type {
     MUX_PING = 11,      /* host -> agent, channel 0: 8 bytes, returned in */
     MUX_PONG = 12,      /* agent -> host, channel 0 */
     MUX_POWEROFF = 13,  /* host -> agent, channel 0: ask the guest's init to power off */
+    MUX_QUERY = 14,     /* agent -> host, channel 0: struct mux_query, then a DNS query */
+    MUX_ANSWER = 15,    /* host -> agent, channel 0: struct mux_answer, then the DNS answer */
 };
 
 struct mux_hello {
@@ -106,9 +108,23 @@ struct mux_exit {
     uint32_t code;
 };
 
+/* A lookup of the guest (its resolver is the agent, 127.0.0.1:53). The query is 1..MUX_QUERY_MAX bytes, the
+ * answer 1..MUX_ANSWER_MAX. The agent has at most MUX_QUERIES_MAX of them without an answer, and gives one up
+ * after 15 s; the host answers in any order, or not at all: more than a rate of its choice it drops. */
+#define MUX_QUERY_MAX   512u
+#define MUX_ANSWER_MAX  16384u
+#define MUX_QUERIES_MAX 64u
+struct mux_query {
+    uint32_t id;
+    uint32_t tcp; /* 1: it came over TCP, so its answer may be longer than a datagram */
+};
+struct mux_answer {
+    uint32_t id; /* the query's; one that the agent does not know is dropped */
+};
+
 /* 0 when the header is one the receiver may act on: magic, reserved, length. */
 static inline int mux_header_bad(const struct mux_header *h) {
-    return h->magic != MUX_MAGIC || h->reserved != 0 || h->type < MUX_HELLO || h->type > MUX_POWEROFF ||
+    return h->magic != MUX_MAGIC || h->reserved != 0 || h->type < MUX_HELLO || h->type > MUX_ANSWER ||
            h->length > MUX_PAYLOAD_MAX;
 }
 

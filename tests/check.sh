@@ -46,6 +46,7 @@ tier unit unit
 tier fuzz-seeds seeds
 tier hostile-images python3 tests/images/hostile.py
 if [ "$(id -u)" -eq 0 ]; then
+    tier egress-upstream unshare --net --mount python3 tests/egress/upstream.py
     tier image-oracle unshare -m python3 tests/images/oracle.py
     export FAULTS_EVERY=40 # `make faults` tries them all
     export RECOVERY_EVERY=100 RECOVERY_CUTS=6 # and so does `make recovery`

@@ -12,6 +12,7 @@
  *     vsock.c    a vsock port
  *     serve.c    the link: one thread, one poll loop
  *     frames.c   bytes to frames, frames to bytes
+ *     names.c    the guest's resolver: its lookups go to the host
  *     channel.c  one command's streams and credits
  *     open.c     an OPEN's payload and the environment a command gets
  *     user.c     /etc/passwd and /etc/group
@@ -25,6 +26,7 @@
 
 #include "../../common/mux.h"
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -166,6 +168,22 @@ void agent_out_commit(struct agent_out *out, enum mux_type type, uint32_t channe
 void agent_out_frame(struct agent_out *out, enum mux_type type, uint32_t channel, const void *payload, size_t length);
 /* Writes what the descriptor takes. 0 or a negative errno (-EAGAIN: later). */
 int agent_out_flush(struct agent_out *out, int fd);
+
+/* The guest's resolver: UDP and TCP on the loopback, whose queries go to the host (MUX_QUERY) and whose answers
+ * come from there. What any program of the guest sends here is bounded: MUX_QUERIES_MAX queries without an answer,
+ * AGENT_NAMES_CONNECTIONS connections, each with one query at a time. */
+#define AGENT_NAMES_PORT        53
+#define AGENT_NAMES_CONNECTIONS 8
+#define AGENT_NAMES_POLLS       (2 + AGENT_NAMES_CONNECTIONS)
+/* Binds 127.0.0.1 and the port. 0 or a negative errno; then there is no resolver, and nothing else fails. */
+int agent_names_open(uint16_t port);
+/* Fills `list` (AGENT_NAMES_POLLS) with what is waited for; the count. `*timeout` (poll's) is lowered where
+ * something is due. */
+size_t agent_names_polls(struct pollfd *list, int *timeout);
+/* Takes what `list` says is there, as far as `out` has room for the frames. */
+void agent_names_take(const struct pollfd *list, size_t count, struct agent_out *out);
+/* The payload of a MUX_ANSWER. */
+void agent_names_answer(const uint8_t *payload, size_t size);
 
 /* An OPEN, taken apart. The strings lie in `text`; agent_open_free gives all back. */
 struct agent_open {

@@ -197,6 +197,9 @@ static _Noreturn void agent_child(struct agent_port port, char *title, size_t si
     (void) agent_write_file("/proc/self/oom_score_adj", "-1000", 0);
     struct rlimit files = {1024, 524288}; /* as systemd gives to services and logins */
     (void) setrlimit(RLIMIT_NOFILE, &files);
+    int names = agent_names_open(AGENT_NAMES_PORT);
+    if (names < 0)
+        agent_log("there is no resolver at 127.0.0.1: %s", strerror(-names));
     (void) agent_serve(port);
     _exit(0);
 }

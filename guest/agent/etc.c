@@ -78,13 +78,14 @@ static void name_write(const char *root, const char *name) {
         report(path, replace(path, line));
 }
 
+/* The agent; and where a VM was made with NAT the host's own server too, for what cannot ask on this loopback
+ * (Docker leaves such servers out of its containers' files). */
 static void resolver_write(const char *root, const char *dns) {
-    char path[256], line[64], old[64] = "";
+    char path[256], line[128], old[128] = "";
     struct stat about;
-    if (!dns[0])
-        return;
     (void) snprintf(path, sizeof path, "%s/etc/resolv.conf", root);
-    (void) snprintf(line, sizeof line, "nameserver %s\n", dns);
+    (void) snprintf(line, sizeof line, "nameserver 127.0.0.1\n%s%s%s", dns[0] ? "nameserver " : "", dns,
+                    dns[0] ? "\n" : "");
     int plain = lstat(path, &about) == 0 && S_ISREG(about.st_mode);
     if (!plain || about.st_size != (off_t) strlen(line) || agent_read_file(path, old, sizeof old) < 0 ||
         strncmp(old, line, strlen(old)) != 0)

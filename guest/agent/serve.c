@@ -134,6 +134,8 @@ static void frame_link(const struct mux_header *header, const uint8_t *payload) 
         hello(payload, header->length);
     else if (header->type == MUX_PING && server.greeted && header->length == 8)
         agent_out_frame(&server.out, MUX_PONG, 0, payload, 8);
+    else if (header->type == MUX_ANSWER && server.greeted)
+        agent_names_answer(payload, header->length);
     else if (header->type == MUX_POWEROFF && server.greeted && server.poweroff_tries == 0) {
         server.poweroff_tries = 5;
         server.poweroff_at = 0;
@@ -282,11 +284,17 @@ static nfds_t wait_list(struct pollfd *list, int *timeout) {
     return count;
 }
 
+/* Half of the buffer is the commands', whose output must not wait for lookups. */
+static int names_may_send(void) {
+    return server.out.tail - server.out.head < AGENT_OUT_SIZE / 2;
+}
+
 static void turn(void) {
-    static struct pollfd list[3 + 3 * AGENT_CHANNELS_MAX];
+    static struct pollfd list[3 + 3 * AGENT_CHANNELS_MAX + AGENT_NAMES_POLLS];
     int timeout = -1;
     nfds_t count = wait_list(list, &timeout);
-    if (poll(list, count, timeout) < 0)
+    nfds_t names = server.greeted && names_may_send() ? agent_names_polls(list + count, &timeout) : 0;
+    if (poll(list, count + names, timeout) < 0)
         return;
     if (list[0].revents)
         signals_take();
@@ -297,6 +305,7 @@ static void turn(void) {
     if (list[2].revents)
         port_accept();
     poweroff_again();
+    agent_names_take(list + count, names, &server.out);
     frames_take();
     pump();
     (void) agent_out_flush(&server.out, server.port.fd);

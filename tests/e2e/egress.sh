@@ -53,5 +53,95 @@ capture alice vm create --name box --memory 512M --egress 'allow=10.77.0.1'
 contains "a private address that the policy does not allow is refused" "$err" "private"
 check "and no VM is left of it" until_true 10 nothing_left alice
 
-kill $web
+# --- names ------------------------------------------------------------------------------
+# The host's name server: a real one beyond the uplink, of short-lived names.
+hosts=$WORLD/names
+cat >"$hosts" <<END
+203.0.113.7 www.example.org cdn.example.org
+203.0.113.8 other.example.org
+10.77.0.1 inside.example.org
+127.0.0.1 loop.example.org
+198.51.100.1 host.example.org
+169.254.169.254 meta.example.org
+203.0.113.9 half.example.org
+10.77.0.1 half.example.org
+2001:db8::7 www.example.org
+END
+ip netns exec world dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --addn-hosts="$hosts" \
+    --local-ttl=2 --listen-address=198.51.100.2 --bind-interfaces --cname=alias.example.org,www.example.org \
+    --txt-record=www.example.org,hello --local=/example.org/ --pid-file= 2>"$WORLD/dnsmasq.log" &
+dnsmasq=$!
+echo "nameserver 198.51.100.2" >/etc/resolv.conf
+addresses() { in_guest getent ahostsv4 "$1" 2>/dev/null | awk '{print $1}' | sort -u | tr '\n' ' '; }
+listed() { nft -j list set inet banger listed | grep -c "$1"; }
+
+capture alice vm create --name box --memory 512M --egress 'allow=www.example.org,alias.example.org,cdn.example.org,inside.example.org,loop.example.org,host.example.org,meta.example.org,half.example.org'
+equal "a VM with names" "$status" 0
+check "an address that no lookup has opened is closed" cannot reaches 203.0.113.7
+equal "a name of the list is looked up" "$(addresses www.example.org)" "203.0.113.7 "
+check "and reached" reaches www.example.org
+check "its address, for a time, not for ever" grep -q timeout <<<"$(nft list set inet banger listed | grep 203.0.113.7)"
+equal "an alias of it stands for the same" "$(addresses alias.example.org)" "203.0.113.7 "
+equal "a name that is not listed does not exist" "$(addresses other.example.org)" ""
+check "nor is its address open" cannot reaches 203.0.113.8
+for name in inside loop host meta; do
+    equal "$name.example.org, which stands for a local address, has none" "$(addresses $name.example.org)" ""
+done
+equal "of several addresses the public ones are told" "$(addresses half.example.org)" "203.0.113.9 "
+equal "none of the others was opened" "$(listed '10.77.0.1\|127.0.0.1\|198.51.100.1\|169.254')" 0
+equal "nothing of IPv6 is told" "$(in_guest getent ahostsv6 www.example.org | grep -v ::ffff:)" ""
+sed -i 's/203.0.113.7 www.example.org cdn.example.org/203.0.113.8 www.example.org cdn.example.org/' "$hosts"
+kill -HUP $dnsmasq
+equal "a name whose address has changed (CDN) has the new one" "$(addresses www.example.org)" "203.0.113.8 "
+check "which is reached" reaches www.example.org
+check "as the old one still is" reaches 203.0.113.7
+equal "the account's own VMs have names" "$(addresses box.vm)" "$(alice vm show box --json | jq -r .address) "
+shown=$(alice vm egress box --json)
+equal "vm egress tells what was allowed" "$(jq -r '[.asked[] | select(.allowed) | .name] | unique | join(" ")' <<<"$shown")" "alias.example.org box.vm half.example.org www.example.org"
+equal "and what was not" "$(jq -r '[.asked[] | select(.allowed | not) | .name] | unique | join(" ")' <<<"$shown")" "host.example.org inside.example.org loop.example.org meta.example.org other.example.org"
+contains "and a list that would allow it" "$(jq -r .allow_asked <<<"$shown")" ",other.example.org"
+check "the list can be given as it is" alice vm set box --egress "$(jq -r .allow_asked <<<"$shown")"
+equal "and does what it says" "$(addresses other.example.org)" "203.0.113.8 "
+
+# The engine dies: rules and names go on.
+engine=$(alice daemon status --json | jq -r .pid)
+kill -9 "$engine"
+alice vm list >/dev/null
+check "after the engine's death an open address is open" reaches 203.0.113.8
+check "and names are answered" until_true 15 reaches www.example.org
+contains "what was asked before is known" "$(alice vm egress box --json | jq -r '[.asked[].name] | join(" ")')" inside.example.org
+alice vm set box --egress nat
+equal "nat: any name" "$(addresses other.example.org)" "203.0.113.8 "
+check "and any address" reaches 203.0.113.7
+alice vm set box --egress none
+equal "none: no name" "$(addresses www.example.org)" ""
+check "and no address" cannot reaches 203.0.113.7
+equal "but the account's own VMs" "$(addresses box.vm)" "$(alice vm show box --json | jq -r .address) "
+
+# IPv6: a guest that has given itself an address gets no frame past its own tap.
+alice vm set box --egress nat
+uid=$(printf %08x "$(id -u alice)")
+tap=$(ip -o link | grep -oE "bt$uid[0-9a-f]{3}" | head -n 1)
+frames() { python3 tests/egress/frames.py 6 "$tap" "bgr$uid" up0; }
+frames >"$WORLD/frames" &
+sniffer=$!
+sleep 1
+in_guest sh -c 'ip link set eth0 up; echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip -6 addr add 2001:db8::2/64 dev eth0 nodad; ip -6 route add default via 2001:db8::1
+    ping -6 -c 2 -W 1 2001:db8::1; ping -6 -c 2 -W 1 ff02::1%eth0; ping -6 -c 1 -W 1 2001:db8:1::1' >/dev/null 2>&1
+wait $sniffer
+check "the guest sends IPv6 frames" test "$(awk -v i="$tap" '$1 == i {print $2}' "$WORLD/frames")" -gt 0
+equal "none is on the bridge or the uplink" "$(awk -v i="$tap" '$1 != i {n += $2} END {print n + 0}' "$WORLD/frames")" 0
+
+# Floods and garbage from a guest: the link goes on, and so do names.
+alice vm set box --egress 'allow=www.example.org'
+alice vm exec box -- timeout 4 bash -c 'exec 3<>/dev/udp/127.0.0.1/53; while :; do printf "%s" "$RANDOM-garbage-$RANDOM" >&3; printf "\022\064\001\000\000\001\000\000\000\000\000\000\003www\007example\003org\000\000\001\000\001" >&3; done' 2>/dev/null &
+flood=$!
+sleep 1
+check "while a guest floods its resolver commands run" in_guest true
+wait $flood
+check "and names are answered after it" until_true 15 reaches www.example.org
+
+alice vm delete -f box >/dev/null
+check "nothing of it is left" until_true 10 nothing_left alice
+kill $web $dnsmasq
 ip netns del world

@@ -261,9 +261,11 @@ Test(link, dies_of_what_no_agent_sends) {
     static const struct mux_header bad[] = {
         {.magic = 1, .type = MUX_PONG},
         {.magic = MUX_MAGIC, .type = 0},
-        {.magic = MUX_MAGIC, .type = MUX_POWEROFF + 1},
+        {.magic = MUX_MAGIC, .type = MUX_ANSWER + 1},
         {.magic = MUX_MAGIC, .type = MUX_DATA, .reserved = 1, .channel = 1},
         {.magic = MUX_MAGIC, .type = MUX_DATA, .channel = 1, .length = MUX_PAYLOAD_MAX + 1},
+        {.magic = MUX_MAGIC, .type = MUX_QUERY},                /* without a query */
+        {.magic = MUX_MAGIC, .type = MUX_ANSWER},               /* not the agent's */
         {.magic = MUX_MAGIC, .type = MUX_PONG},                 /* no ping is out */
         {.magic = MUX_MAGIC, .type = MUX_EXIT, .channel = 1},   /* never opened */
         {.magic = MUX_MAGIC, .type = MUX_HELLO, .channel = 0},  /* not the agent's */

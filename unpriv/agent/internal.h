@@ -20,6 +20,8 @@ struct link {
     struct link_channel *channels;
     uint32_t last_channel;
     uint64_t last_ping, last_pong;
+    link_query *on_query; /* NULL: nobody takes lookups */
+    void *on_query_arg;
 
     pthread_mutex_t write_lock; /* one frame at a time */
 

@@ -15,9 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLICE_MS      100 /* how often a wait looks at `cancelled` */
-#define READER_STACK  131072
-#define WELCOME_FRAME (sizeof(struct mux_header) + sizeof(struct mux_welcome))
+#define LINK_ANSWER_MS 1000
+#define SLICE_MS       100 /* how often a wait looks at `cancelled` */
+#define READER_STACK   131072
+#define WELCOME_FRAME  (sizeof(struct mux_header) + sizeof(struct mux_welcome))
 
 /* --- writing ------------------------------------------------------------------ */
 
@@ -85,6 +86,27 @@ static struct link_channel *find(struct link *link, uint32_t id) {
     return c;
 }
 
+static int take_pong(struct link *link, const struct mux_header *header, const uint8_t *payload) {
+    uint64_t number = 0;
+    if (header->length == sizeof(number))
+        memcpy(&number, payload, sizeof(number));
+    if (number == 0 || number > link->last_ping || number <= link->last_pong)
+        return -EPROTO;
+    link->last_pong = number;
+    (void) pthread_cond_broadcast(&link->changed);
+    return 0;
+}
+
+static int take_query(struct link *link, const struct mux_header *header, const uint8_t *payload) {
+    struct mux_query query;
+    if (header->length <= sizeof(query) || header->length > sizeof(query) + MUX_QUERY_MAX)
+        return -EPROTO;
+    memcpy(&query, payload, sizeof(query));
+    if (link->on_query)
+        link->on_query(link->on_query_arg, &query, payload + sizeof(query), header->length - (uint32_t) sizeof(query));
+    return 0;
+}
+
 /* A frame of the guest: 0, or -EPROTO when it ends the link. A channel that was
  * opened once may still get frames that were on their way when it closed. */
 static int take_frame(struct link *link, const struct mux_header *header, const uint8_t *payload) {
@@ -96,15 +118,10 @@ static int take_frame(struct link *link, const struct mux_header *header, const 
             link_channel_from_guest(channel, header, payload);
         else if (header->channel > link->last_channel)
             r = -EPROTO;
+    } else if (header->type == MUX_QUERY) {
+        r = take_query(link, header, payload);
     } else {
-        uint64_t number = 0;
-        if (header->type == MUX_PONG && header->length == sizeof(number))
-            memcpy(&number, payload, sizeof(number));
-        if (number == 0 || number > link->last_ping || number <= link->last_pong)
-            r = -EPROTO;
-        else
-            link->last_pong = number;
-        (void) pthread_cond_broadcast(&link->changed);
+        r = header->type == MUX_PONG ? take_pong(link, header, payload) : -EPROTO;
     }
     (void) pthread_mutex_unlock(&link->lock);
     return r;
@@ -363,4 +380,21 @@ int link_poweroff(struct link *link, struct err *e) {
     if (link_send(link, &header, NULL))
         return err_set(e, EPIPE, "the connection to the guest's agent is broken");
     return 0;
+}
+
+/* --- lookups ---------------------------------------------------------------------- */
+
+void link_on_query(struct link *link, link_query *take, void *arg) {
+    (void) pthread_mutex_lock(&link->lock);
+    link->on_query = take;
+    link->on_query_arg = arg;
+    (void) pthread_mutex_unlock(&link->lock);
+}
+
+/* A frame that was begun has to be ended: none is begun that the socket may not take whole. A stream socket
+ * says it is writable while three quarters of its buffer are free (unix(7), unix_writable). */
+void link_answer(struct link *link, const void *answer, uint32_t size) {
+    struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_ANSWER, .length = size};
+    if (io_wait(link->sock, POLLOUT, LINK_ANSWER_MS) == 0)
+        (void) link_send(link, &header, answer);
 }

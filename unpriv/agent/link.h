@@ -32,6 +32,15 @@ const struct mux_welcome *link_welcome(const struct link *link);
 int link_ping(struct link *link, int timeout_ms, struct err *e);
 int link_poweroff(struct link *link, struct err *e);
 
+/* `take` gets each lookup of the guest (MUX_QUERY, its form checked) from now on; NULL: they are dropped. It is called
+ * by the link's reader under the link's lock, so it neither waits nor calls this module. When this returns, the one
+ * before it is not called any more. */
+typedef void link_query(void *arg, const struct mux_query *query, const uint8_t *bytes, uint32_t size);
+void link_on_query(struct link *link, link_query *take, void *arg);
+/* Sends an answer: struct mux_answer and the message, `size` bytes in all. It is dropped where the guest does not
+ * take it soon: a guest that stops reading holds nobody up. */
+void link_answer(struct link *link, const void *answer, uint32_t size);
+
 /* Runs one command for a client: sends OPEN with `open` (payload of `size`
  * bytes, checked by the caller), then passes frames between the channel and
  * `client` (SOCK_SEQPACKET, channel 0) until EXIT has been passed on or the

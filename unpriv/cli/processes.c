@@ -75,7 +75,8 @@ static const char *role_of(const struct process *p) {
         const char *program, *below_itself, *otherwise;
     } programs[] = {{"bangerd", "engine", "monitor"},      {"banger-helper", "worker", "helper"},
                     {"banger-import", "import", "import"}, {"banger-fetch", "fetch", "fetch"},
-                    {"banger-dns", "dns", "dns"},          {"banger-jail", "jail", "jail"}};
+                    {"banger-dns", "dns", "dns"},          {"banger-resolve", "resolve", "resolve"},
+                    {"banger-jail", "jail", "jail"}};
     struct process parent = {0};
     int known = read_status(p->parent, &parent) == 0;
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {

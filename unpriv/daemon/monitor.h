@@ -28,6 +28,7 @@ enum monitor_op {
     MONITOR_FETCH = 10,     /* as MONITOR_IMPORT, but banger-fetch */
     MONITOR_DNS = 11,       /* the same, banger-dns */
     MONITOR_USAGE = 12,     /* slot; fds: the VM's pidfd -> usage (usage.h) */
+    MONITOR_RESOLVE = 13,   /* the same, banger-resolve */
 };
 
 /* The last two are the VMM's own, in its jail folder: for MONITOR_CONNECT only. */
@@ -78,6 +79,8 @@ int monitor_import(const int *fds, size_t count, struct err *e);
 int monitor_fetch(const int *fds, size_t count, struct err *e);
 /* The same with banger-dns. */
 int monitor_dns(const int *fds, size_t count, struct err *e);
+/* The same with banger-resolve (unpriv/egress/resolve/resolve.h). */
+int monitor_resolve(const int *fds, size_t count, struct err *e);
 /* A fresh cgroup with a VM's ceilings, for priv_vmm_spawn: its folder (the caller's), or -EOPNOTSUPP
  * where bangerd's own cgroup is not delegated; then VMs run without. */
 int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e);

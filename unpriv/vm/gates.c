@@ -1,12 +1,18 @@
 /* What VMs may reach: the records' rules, the running ones' gates, and the operation that shows them. */
 #include "internal.h"
 
+#include "../../common/cleanup.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LOG_FILE "egress.log"
 
 int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct err *e) {
     char text[EGRESS_TEXT_MAX];
@@ -15,14 +21,30 @@ int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct 
     return rc ? rc : egress_rules_parse(text, rules, e);
 }
 
+/* NAME.vm is a VM of the account's that has an address and runs. */
+static int local_name(const char *name, uint32_t *address) {
+    struct vm_record r;
+    if (store_vm_get(name, &r, NULL) || strcmp(r.name, name) != 0 || r.state != VM_RUNNING || r.subnet == 0)
+        return -ENOENT;
+    *address = addr_guest(r.subnet, r.slot);
+    return 0;
+}
+
+static struct egress_log *open_log(uint32_t slot, int flags) {
+    cleanup_fd int dir = vm_folder_open(slot);
+    int file = dir < 0 ? -1 : vm_open(dir, LOG_FILE, flags);
+    return egress_log_open(file < 0 ? -1 : file);
+}
+
 int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e) {
     struct egress_rules rules;
     int rc = vm_rules_read(r, &rules, e);
     if (rc)
         return rc;
     struct gate *gate = gate_new(r->slot, &rules);
-    vm_live_gated(live, gate);
-    return gate ? 0 : err_set(e, ENOMEM, "out of memory");
+    struct names *names = gate ? names_new(gate, open_log(r->slot, O_RDWR | O_CREAT), local_name) : NULL;
+    vm_live_gated(live, gate, names);
+    return names ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
 /* --- changing ------------------------------------------------------------------------- */
@@ -56,6 +78,67 @@ static void add_opened(uint32_t address, uint32_t seconds, void *arg) {
     (void) cJSON_AddItemToArray(arg, item);
 }
 
+struct asked {
+    cJSON *list;
+    struct egress_rules used, wanted; /* the rules, with names that were allowed; and with those that were not, too */
+};
+
+/* RFC 3339, UTC. */
+static void add_time(cJSON *object, const char *key, int64_t seconds) {
+    char text[32] = "";
+    struct tm parts;
+    time_t when = (time_t) seconds;
+    if (gmtime_r(&when, &parts))
+        (void) strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    (void) cJSON_AddStringToObject(object, key, text);
+}
+
+static void suggest(struct egress_rules *rules, const char *name) {
+    char text[EGRESS_TEXT_MAX + EGRESS_NAME_MAX];
+    struct egress_rules *more = egress_rules_name(rules, name) ? NULL : malloc(sizeof(*more));
+    (void) snprintf(text, sizeof(text), "%s%s", rules->mode == WIRE_EGRESS_LIST ? rules->text : "allow=",
+                    rules->mode == WIRE_EGRESS_LIST ? "," : "");
+    (void) snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", name);
+    if (more && egress_rules_parse(text, more, NULL) == 0)
+        *rules = *more;
+    free(more);
+}
+
+static void add_asked(const struct egress_entry *entry, void *arg) {
+    struct asked *asked = arg;
+    const enum egress_why why = (enum egress_why) entry->why;
+    cJSON *item = cJSON_CreateObject();
+    add_time(item, "time", entry->last);
+    (void) cJSON_AddStringToObject(item, "name", entry->name);
+    (void) cJSON_AddNumberToObject(item, "type", entry->type);
+    (void) cJSON_AddBoolToObject(item, "allowed", egress_why_allowed(why));
+    (void) cJSON_AddStringToObject(item, "why", egress_why_text(why));
+    (void) cJSON_AddNumberToObject(item, "count", entry->count);
+    (void) cJSON_AddItemToArray(asked->list, item);
+    if (why == EGRESS_NAT || why == EGRESS_LISTED)
+        suggest(&asked->used, entry->name);
+    if (why == EGRESS_NAT || why == EGRESS_LISTED || why == EGRESS_UNLISTED || why == EGRESS_NO_EGRESS)
+        suggest(&asked->wanted, entry->name);
+}
+
+static void add_log(cJSON *object, struct names *names, const struct vm_record *r, const struct egress_rules *rules) {
+    struct asked *asked = malloc(sizeof(*asked));
+    struct egress_log *own = names ? NULL : open_log(r->slot, O_RDONLY);
+    if (!asked || (!names && !own)) {
+        egress_log_close(own);
+        free(asked);
+        return;
+    }
+    asked->list = cJSON_AddArrayToObject(object, "asked");
+    asked->used = asked->wanted = *rules;
+    egress_log_each(names ? names_log(names) : own, add_asked, asked);
+    egress_log_close(own);
+    (void) cJSON_AddStringToObject(object, "allow_used", asked->used.mode == WIRE_EGRESS_LIST ? asked->used.text : "");
+    (void) cJSON_AddStringToObject(object, "allow_asked",
+                                   asked->wanted.mode == WIRE_EGRESS_LIST ? asked->wanted.text : "");
+    free(asked);
+}
+
 static int show(struct vm_live *live, const struct vm_record *r, cJSON **result, struct err *e) {
     struct egress_rules rules;
     int rc = vm_rules_read(r, &rules, e);
@@ -69,6 +152,9 @@ static int show(struct vm_live *live, const struct vm_record *r, cJSON **result,
     if (gate)
         gate_each(gate, add_opened, open);
     gate_drop(gate);
+    struct names *names = vm_live_names(live);
+    add_log(object, names, r, &rules);
+    names_drop(names);
     return 0;
 }
 

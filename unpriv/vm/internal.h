@@ -4,7 +4,7 @@
 
 #include "../agent/link.h"
 #include "../daemon/rpc.h"
-#include "../egress/gate.h"
+#include "../egress/names.h"
 #include "../image/importer.h"
 #include "../store/copy.h"
 #include "vm.h"
@@ -26,6 +26,7 @@ struct vm_live {
     _Atomic int full;           /* 1 while its VMM holds it because the host's disk is full */
     struct link *link;          /* NULL until the guest is ready, or when it has to be connected again */
     struct gate *gate;          /* what it may reach; NULL while it does not run */
+    struct names *names;        /* its lookups; as the gate */
 };
 
 /* The entry for a record, made when there is none; counted. */
@@ -49,10 +50,12 @@ void vm_live_ended(struct vm_live *live);
 /* Takes `link`. */
 void vm_live_linked(struct vm_live *live, struct link *link);
 
-/* The lock is held: takes `gate`, which ends with the process. */
-void vm_live_gated(struct vm_live *live, struct gate *gate);
+/* The lock is held: takes `gate` and `names`, which end with the process. */
+void vm_live_gated(struct vm_live *live, struct gate *gate, struct names *names);
 /* Its gate, counted; NULL while it does not run. Needs no lock. */
 struct gate *vm_live_gate(struct vm_live *live);
+/* The same of its lookups. */
+struct names *vm_live_names(struct vm_live *live);
 
 /* 1 while it has a process. */
 int vm_live_runs(struct vm_live *live);

@@ -196,20 +196,24 @@ void vm_live_ended(struct vm_live *live) {
     (void) pthread_mutex_unlock(&table);
     if (pidfd >= 0)
         (void) close(pidfd);
-    vm_live_gated(live, NULL);
+    vm_live_gated(live, NULL, NULL);
     link_drop(link);
 }
 
 /* --- the gate ---------------------------------------------------------------------- */
 
-void vm_live_gated(struct vm_live *live, struct gate *gate) {
+void vm_live_gated(struct vm_live *live, struct gate *gate, struct names *names) {
     (void) pthread_mutex_lock(&table);
-    struct gate *old = live->gate;
+    struct gate *old_gate = live->gate;
+    struct names *old_names = live->names;
     live->gate = gate;
+    live->names = names;
     (void) pthread_mutex_unlock(&table);
-    if (old)
-        gate_end(old);
-    gate_drop(old);
+    if (old_gate)
+        gate_end(old_gate);
+    gate_drop(old_gate);
+    names_end(old_names);
+    names_drop(old_names);
 }
 
 struct gate *vm_live_gate(struct vm_live *live) {
@@ -219,6 +223,21 @@ struct gate *vm_live_gate(struct vm_live *live) {
     return gate;
 }
 
+struct names *vm_live_names(struct vm_live *live) {
+    (void) pthread_mutex_lock(&table);
+    struct names *names = live->names ? names_hold(live->names) : NULL;
+    (void) pthread_mutex_unlock(&table);
+    return names;
+}
+
+/* A new link's lookups are answered from now on. */
+static void take_lookups(struct vm_live *live, struct link *link) {
+    struct names *names = vm_live_names(live);
+    if (names)
+        names_link(names, link);
+    names_drop(names);
+}
+
 /* --- the link ---------------------------------------------------------------------- */
 
 void vm_live_linked(struct vm_live *live, struct link *link) {
@@ -226,6 +245,7 @@ void vm_live_linked(struct vm_live *live, struct link *link) {
     struct link *old = live->link;
     live->link = link;
     (void) pthread_mutex_unlock(&table);
+    take_lookups(live, link);
     link_drop(old);
 }
 
@@ -263,6 +283,7 @@ static struct link *reconnect(struct vm_live *live, const char *name, struct err
     (void) pthread_mutex_unlock(&table);
     if (old != link)
         link_drop(old);
+    take_lookups(live, link);
     return link;
 }
 

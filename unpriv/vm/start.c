@@ -152,7 +152,7 @@ static void make_config(struct starting *s) {
     char dns[16] = "";
     dotted(address, addr_guest(r->subnet, r->slot));
     dotted(gateway, addr_gateway(r->subnet));
-    uint32_t server = vm_resolv_read();
+    uint32_t server = r->egress == WIRE_EGRESS_NAT ? vm_resolv_read() : 0;
     if (server)
         dotted(dns, server);
     (void) snprintf(s->cmdline, sizeof(s->cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s", address,
