@@ -17,6 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     const uint16_t type = data[0];
     int r = found_take(&found, data + 1, size - 1, 0x1234, NAME, type);
+    uint8_t query[QUERY_MAX];
+    if (r == 0 && found.next[0]) /* whatever the alias is, it can be asked for */
+        r = query_write(found.next, type, 0x1234, data[1] & 1, query) ? 0 : -1;
+    if (r < 0 && found.next[0])
+        abort();
     if (r == 0 && found.next[0])
         (void) found_take(&found, data + 1, size - 1, 0x1234, found.next, type);
     if (found.count > RESOLVE_ADDRESSES_MAX || (found.count && type != LDNS_RR_TYPE_A) ||
