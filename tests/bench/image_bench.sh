@@ -1,8 +1,8 @@
 #!/bin/bash
 # From a registry on loopback to a bootable ext4, against `skopeo copy`, `umoci unpack` and
 # `mke2fs -d`, and against gzip alone: banger-fetch and banger-import as the engine starts
-# them. Medians of interleaved runs, nothing synced on any side, what an earlier run left removed
-# between the runs. Then a VM's root disk of the largest image, against `cp`.
+# them. Medians of interleaved runs, nothing synced within one, what an earlier run left removed and
+# written out between them. Then a VM's root disk of the largest image, against `cp`.
 # Usage: image_bench.sh [small middle large many]   (as root, for umoci; after `make build`)
 set -eu
 cd "$(dirname "$0")/../.."
@@ -46,6 +46,7 @@ pull() { # IMAGE; the blobs stay in $work/cache. Prints seconds and MiB.
         "$port" "$1" "$port" >"$work/request"
     rm -f "$work/ours.ext4"
     mkdir -p "$work/cache"
+    sync -f "$work"
     "$work/pull" "$work/request" "$work/cache" "$work/plan" "$work/config" "$work/ours.ext4" 2>"$work/messages" ||
         { cat "$work/messages" >&2; return 1; }
 }
@@ -89,6 +90,7 @@ compared() { # IMAGE
         rm -rf "$work/oci" "$work/bundle" "$work/theirs.ext4"
         cold "cold.$1" "$1"
         cached "cached.$1" "$1"
+        sync -f "$work"
         seconds "theirs.$1" theirs "$1"
         seconds "gzip.$1" unpacked "${layers[@]}"
     done
@@ -113,17 +115,17 @@ many() {
     e2fsck -fn "$work/ours.ext4" >/dev/null 2>&1
     row image_200000_memory "$(median many.memory)" 64 MiB most 1
 }
-# On a btrfs of its own, as a loop mount; the copy's blocks are not written out either.
+# On a btrfs of its own, as a loop mount. Left to itself cp would clone there too.
 roots() {
     truncate -s 8G "$work/btrfs.img"
     mkdir "$work/btrfs"
-    mkfs.btrfs -q "$work/btrfs.img" && mount -o loop "$work/btrfs.img" "$work/btrfs" || { echo "SKIP image_root: no btrfs can be mounted here"; return 0; }
+    mkfs.btrfs -q "$work/btrfs.img" 2>/dev/null && mount -o loop "$work/btrfs.img" "$work/btrfs" || { echo "SKIP image_root: no btrfs can be mounted here"; return 0; }
     cp --sparse=always "$work/ours.ext4" "$work/btrfs/base"
     sync -f "$work/btrfs"
     for _ in $(seq "$rounds"); do
         rm -f "$work/btrfs/"{ours,theirs}
         seconds root.ours "$work/root" "$work/btrfs/base" "$work/btrfs/ours"
-        seconds root.theirs cp --sparse=always "$work/btrfs/base" "$work/btrfs/theirs"
+        seconds root.theirs cp --sparse=always --reflink=never "$work/btrfs/base" "$work/btrfs/theirs"
     done
     cmp "$work/btrfs/base" "$work/btrfs/ours"
     row image_root "$(median root.ours)" "$(median root.theirs)" s least 20
