@@ -4,6 +4,7 @@
 #include "../../common/log.h"
 #include "../daemon/engine.h"
 #include "../daemon/rpc.h"
+#include "../store/events.h"
 #include "../store/folder.h"
 #include "../store/store.h"
 #include "importer.h"
@@ -271,8 +272,10 @@ int images_recover(struct err *e) {
         return images;
     int failed = 0;
     int removed = folder_sweep(images, is_recorded, &failed);
-    if (removed > 0)
+    if (removed > 0) {
         log_info(0, "removed %d images that were not finished", removed);
+        events_add(EVENT_MENDED, NULL, "images/: %d that were not finished are removed", removed);
+    }
     if (removed < 0)
         log_warn(0, "cannot remove what unfinished imports left in %s/" FOLDER ": %s", engine.state_path,
                  strerror(-removed));

@@ -7,6 +7,7 @@
 #include "../daemon/rpc.h"
 #include "../image/importer.h"
 #include "../image/names.h"
+#include "../store/events.h"
 #include "../store/folder.h"
 #include "../store/store.h"
 
@@ -206,8 +207,10 @@ int kernels_recover(struct err *e) {
     if (failed)
         return failed;
     int removed = folder_sweep(kernels, is_recorded, &failed);
-    if (removed > 0)
+    if (removed > 0) {
         log_info(0, "removed %d kernels that were not finished", removed);
+        events_add(EVENT_MENDED, NULL, "kernels/: %d that were not finished are removed", removed);
+    }
     if (removed < 0)
         log_warn(0, "cannot remove what unfinished imports left in %s/" FOLDER ": %s", engine.state_path,
                  strerror(-removed));

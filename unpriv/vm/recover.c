@@ -117,11 +117,11 @@ static void mend(struct vm_record *r) {
         return;
     int pidfd = find_process(r);
     int rc = 0;
-    if (r->remove) { /* its creation was cut off, or its run's client is gone with the last engine */
+    if (r->remove) { /* its creation or deletion was cut off, or its run's client is gone with the last engine */
         if (pidfd >= 0 && vm_live_began(live, pidfd, &e))
             log_error(0, "VM %s: %s", r->name, e.text);
-        log_info(0, "VM %s: its request ended with the last engine, it is removed", r->name);
-        events_add(EVENT_VM_MENDED, r, "its request ended with the last engine, it is removed");
+        log_info(0, "VM %s: its request was cut off by the last engine's end, it is removed", r->name);
+        events_add(EVENT_VM_MENDED, r, "its request was cut off by the last engine's end, it is removed");
         rc = vm_destroy(0, live, r, &e);
     } else if (pidfd >= 0) {
         adopt(live, r, pidfd);

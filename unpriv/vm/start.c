@@ -276,6 +276,14 @@ static struct link *greet(const struct starting *s, const struct vmm_wait *wait,
     return sock < 0 ? NULL : link_open(sock, 1, left > 0 ? (int) left : 0, wait->given_up, wait->arg, e);
 }
 
+/* Then this engine is about to end too, and the guest is not to blame. */
+static int without_monitor(void) {
+    int helper;
+    char why[MONITOR_TEXT];
+    struct err ignored;
+    return monitor_status(&helper, why, &ignored) != 0;
+}
+
 /* Has the VMM boot where it does not by itself, the disks be complete, and the agent answer. */
 static int wait_ready(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
     int timeout_ms = s->kvm ? BOOT_MS_KVM : BOOT_MS_TCG;
@@ -298,6 +306,8 @@ static int wait_ready(struct starting *s, struct vm_live *live, struct vm_root *
     }
     if (rpc_gone(s->rpc))
         return err_set(e, ECANCELED, "starting VM %s was cancelled", s->r->name);
+    if (without_monitor())
+        return err_set(e, ECANCELED, "starting VM %s was cut off: bangerd ended", s->r->name);
     s->never_ready = 1;
     /* A VMM that ends closes its sockets a moment before its jail is gone. */
     int ended = e->code != ETIMEDOUT && e->code != EPROTO && io_wait(pidfd, POLLIN, ENDING_MS) == 0;
