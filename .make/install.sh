@@ -46,7 +46,7 @@ install_files() {
     install_helper
     put 0755 "$BUILD/banger" "$BUILD/bangerd" "$DESTDIR$bin/"
     put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-dns" "$BUILD/banger-resolve" \
-        "$BUILD/banger-agent" "$DESTDIR$libexec/"
+        "$BUILD/banger-forward" "$BUILD/banger-agent" "$DESTDIR$libexec/"
     put 0755 unpriv/dns/route-names "$DESTDIR$libexec/"
     put 0644 policy/policy.conf.in docs/dns-routing.md "$DESTDIR$data/"
     rm -rf "$DESTDIR$data/images"

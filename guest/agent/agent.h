@@ -18,6 +18,7 @@
  *     user.c     /etc/passwd and /etc/group
  *     spawn.c    starts one command
  *     service.c  what the agent itself can be asked, each in a process like a command's
+ *     service_ports.c  the ports that are listened on
  *
  * The binary is static, includes common/mux.h and nothing else of common/, and
  * allocates only what is bounded here. */
@@ -26,6 +27,7 @@
 
 #include "../../common/mux.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -231,6 +233,13 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
  * name. It answers on stdout; when it fails, one line on stderr says why. */
 int agent_service(int argc, char **argv);
 int service_stats(int argc, char **argv);
+
+/* "ports": the ports that the guest's programs listen on. */
+int service_ports(int argc, char **argv);
+/* One line of /proc/net/{tcp,udp}{,6}: 1 when the socket is in that state and has a port, then its
+ * address as text. */
+int agent_ports_line(const char *line, int family, int wanted_state, unsigned *port, unsigned long *inode,
+                     char address[INET6_ADDRSTRLEN]);
 
 /* One command. */
 struct agent_channel {

@@ -16,6 +16,7 @@ static const struct {
 } services[] = {
     {"version", service_version},
     {"stats", service_stats},
+    {"ports", service_ports},
 };
 
 int agent_service(int argc, char **argv) {

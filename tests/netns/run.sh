@@ -1,5 +1,5 @@
 #!/bin/sh
-# The network through the real helper: usage tests/netns/run.sh [BUILD-DIR] [bench|packet [N]].
+# The network through the real helper: usage tests/netns/run.sh [BUILD-DIR] [bench|packet|publish [N]].
 # Root only. Everything happens in a network and mount namespace of its own: the policy,
 # the installed helper and /dev are tmpfs mounts there, the accounts are bare numbers.
 set -eu
@@ -17,6 +17,7 @@ trap 'rm -rf "$work"; for d in $made; do rmdir "$d" 2>/dev/null || :; done' EXIT
 case $mode in
 bench) source=tests/bench/net_bench.c ;;
 packet) source=tests/bench/packet_bench.c ;;
+publish) source=tests/bench/publish_bench.c ;;
 *) source="tests/netns/net_main.c tests/netns/net_world.c tests/netns/net_more.c tests/netns/matrix.c" ;;
 esac
 cd "$here"
@@ -31,6 +32,7 @@ unshare --net --mount --propagation private sh -eu -c '
     install -o root -g 61999 -m 0750 "$build/banger-helper" /usr/local/libexec/banger/
     install -m 0755 "$build/banger-jail" /usr/local/libexec/banger/ 2>/dev/null ||
         touch /usr/local/libexec/banger/banger-jail
+    install -m 0755 "$build/banger-forward" /usr/local/libexec/banger/
     setcap cap_net_admin,cap_sys_admin,cap_mknod=p /usr/local/libexec/banger/banger-helper
     mount -t tmpfs -o mode=0755 tmpfs /etc/banger
     mount -t tmpfs -o mode=0755 tmpfs /dev

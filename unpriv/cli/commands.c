@@ -13,7 +13,9 @@
 #include "local.h"
 #include "options.h"
 #include "output.h"
+#include "ports.h"
 #include "provision.h"
+#include "publish.h"
 #include "registry.h"
 #include "run.h"
 #include "session.h"
@@ -89,6 +91,11 @@ static void resolve_name(char *out, size_t size) {
         {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat: the Internet", NULL}, {                      \
         OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone", NULL        \
     }
+#define PUBLISH_OPTION                                                                                                 \
+    {                                                                                                                  \
+        OPT_PUBLISH, "publish", 'p', OPTION_PORT, "[IP:]HOST:GUEST[/udp]",                                             \
+            "its port GUEST at this host's HOST, on localhost unless IP is given; repeatable", NULL                    \
+    }
 #define SSH_OPTION                                                                                                     \
     {                                                                                                                  \
         OPT_WITH_SSH, "with-ssh", 0, OPTION_FLAG, NULL,                                                                \
@@ -106,6 +113,7 @@ static void resolve_name(char *out, size_t size) {
 
 static const struct option run_options[] = {
     MACHINE_OPTIONS,
+    PUBLISH_OPTION,
     SSH_OPTION,
     {OPT_RM, "rm", 0, OPTION_FLAG, NULL, "delete the VM when the command or shell ends", NULL},
     {OPT_DETACH, "detach", 'd', OPTION_FLAG, NULL, "leave it running in the background", NULL},
@@ -122,8 +130,15 @@ static const struct option run_options[] = {
     END_OPTION,
 };
 static const struct option create_options[] = {
-    MACHINE_OPTIONS, SSH_OPTION,   {OPT_NO_START, "no-start", 0, OPTION_FLAG, NULL, "make it, do not start it", NULL},
-    JSON_OPTION,     QUIET_OPTION, HELP_OPTION,
+    MACHINE_OPTIONS, PUBLISH_OPTION,
+    SSH_OPTION,      {OPT_NO_START, "no-start", 0, OPTION_FLAG, NULL, "make it, do not start it", NULL},
+    JSON_OPTION,     QUIET_OPTION,
+    HELP_OPTION,     END_OPTION,
+};
+static const struct option publish_options[] = {
+    {OPT_REMOVE, "remove", 0, OPTION_FLAG, NULL, "publish these no longer", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
     END_OPTION,
 };
 static const struct option exec_options[] = {
@@ -340,6 +355,10 @@ static const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed.";
 
+static const char publish_details[] =
+    "Without IP: on 127.0.0.1 and ::1, for every program of this host and nobody else. At once\n"
+    "where the VM runs, and at each start from then on; a stopped VM holds no port.";
+
 static const char register_details[] =
     "The file stays yours and where it is; VMs are made of what it holds then. Its kernel is a\n"
     "distribution's own, with an initramfs of banger's. `image promote` copies the file.";
@@ -372,6 +391,9 @@ const struct command commands[] = {
      command_ssh, NULL},
     {"vm", "egress", NULL, "NAME [OPTIONS]", "Show what a VM may reach and what it has asked for", show_options, 1, 1,
      0, command_egress, NULL},
+    {"vm", "ports", NULL, "NAME... [OPTIONS]", "Show what VMs listen on", show_options, 1, -1, 0, command_ports, NULL},
+    {"vm", "publish", NULL, "NAME [IP:]HOST:GUEST[/udp]... [OPTIONS]", "Make a VM's ports reachable from this host",
+     publish_options, 2, 1 + PUBLISH_MAX, 0, command_publish, publish_details},
     {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
     {"vm", "stats", NULL, "[NAME...] [OPTIONS]", "Show what VMs use, by their own word and by the host's",
      stats_options, 0, -1, 0, command_stats, stats_details},

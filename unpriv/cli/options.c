@@ -108,6 +108,17 @@ static int bad_value(const struct option *o, const char *text, const char *wante
     return err_set(e, EINVAL, "--%s %s: give %s", o->name, text, wanted);
 }
 
+static int take_port(const struct option *o, const char *text, struct invocation *in, struct err *e) {
+    struct publish publish;
+    if (publish_parse(text, &publish, e) < 0)
+        return err_prefix(e, "--%s", o->name);
+    if (in->port_count >= PUBLISH_MAX)
+        return err_set(e, EINVAL, "--%s can be given at most %d times: leave some out", o->name, PUBLISH_MAX);
+    in->ports[in->port_count++] = text;
+    in->values[o->id].given = 1;
+    return 0;
+}
+
 static int take_value(const struct option *o, const char *text, struct invocation *in, struct err *e) {
     struct option_value *v = &in->values[o->id];
     v->text = text;
@@ -157,6 +168,8 @@ static int take_value(const struct option *o, const char *text, struct invocatio
             return err_set(e, EINVAL, "--%s can be given at most %d times: leave some out", o->name, OPTION_LIST_MAX);
         in->list[in->list_count++] = text;
         break;
+    case OPTION_PORT:
+        return take_port(o, text, in, e);
     case OPTION_TEXT:
         if (!*text)
             return bad_value(o, "\"\"", "a value that is not empty", e);

@@ -4,6 +4,7 @@
 #define BANGER_CLI_OPTIONS_H
 
 #include "../../common/err.h"
+#include "../forward/spec.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +70,8 @@ enum option_id {
     OPT_WATCH,
     OPT_INTERVAL,
     OPT_FOLLOW,
+    OPT_PUBLISH,
+    OPT_REMOVE,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,
@@ -86,6 +89,7 @@ enum option_kind {
     OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
     OPTION_EGRESS, /* unpriv/egress/rules.h */
     OPTION_LIST,   /* NAME=value, may be repeated */
+    OPTION_PORT,   /* [IP:]HOST:GUEST[/udp], may be repeated */
 };
 
 struct option {
@@ -124,6 +128,8 @@ struct invocation {
     struct option_value values[OPT_COUNT];
     const char *list[OPTION_LIST_MAX];
     size_t list_count;
+    const char *ports[PUBLISH_MAX]; /* of OPTION_PORT */
+    size_t port_count;
     const char **arguments; /* positional, argument_count; NULL-terminated */
     int argument_count;
     char *const *after; /* the command after --, after_count; NULL-terminated */

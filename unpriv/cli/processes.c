@@ -73,9 +73,13 @@ static int runs(const struct process *p, const char *program) {
 static const char *role_of(const struct process *p) {
     static const struct {
         const char *program, *below_itself, *otherwise;
-    } programs[] = {{"bangerd", "engine", "monitor"},      {"banger-helper", "worker", "helper"},
-                    {"banger-import", "import", "import"}, {"banger-fetch", "fetch", "fetch"},
-                    {"banger-dns", "dns", "dns"},          {"banger-resolve", "resolve", "resolve"},
+    } programs[] = {{"bangerd", "engine", "monitor"},
+                    {"banger-helper", "worker", "helper"},
+                    {"banger-import", "import", "import"},
+                    {"banger-fetch", "fetch", "fetch"},
+                    {"banger-dns", "dns", "dns"},
+                    {"banger-resolve", "resolve", "resolve"},
+                    {"banger-forward", "forward", "forward"},
                     {"banger-jail", "jail", "jail"}};
     struct process parent = {0};
     int known = read_status(p->parent, &parent) == 0;

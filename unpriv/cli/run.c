@@ -8,6 +8,7 @@
 #include "key.h"
 #include "output.h"
 #include "provision.h"
+#include "publish.h"
 #include "pull.h"
 #include "session.h"
 #include "signals.h"
@@ -51,6 +52,9 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
     (void) cJSON_AddStringToObject(args, "egress",
                                    options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none"));
+    (void) cJSON_AddStringToObject(args, "egress", options_given(l->in, OPT_NAT) ? "nat" : "none");
+    if (l->in->port_count > 0)
+        (void) cJSON_AddItemToObject(args, "publish", publish_arguments(l->in));
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
     if (l->has_workspace) {
         (void) cJSON_AddStringToObject(args, "workspace", WORKSPACE_GUEST_PATH);
@@ -118,6 +122,8 @@ static int prepare(struct launch *l, const struct workspace_options *options) {
     if (!paths)
         return -l->error.code;
     int r = may_use(&l->error);
+    if (r == 0)
+        r = publish_check(l->in, &l->error);
     if (r == 0)
         r = key_public(paths, l->key, &l->error);
     if (r == 0)

@@ -3,6 +3,7 @@
 #include "../../common/io.h"
 #include "client.h"
 #include "output.h"
+#include "publish.h"
 #include "session.h"
 
 #include <errno.h>
@@ -107,12 +108,13 @@ int command_show(const struct invocation *in) {
     int r = client_simple("vm.show", client_named(in->arguments[0]), &result, &e);
     if (r < 0)
         return session_failed(r, &e);
-    if (!options_given(in, OPT_JSON))
-        output_object(result);
-    if (options_given(in, OPT_JSON))
+    if (options_given(in, OPT_JSON)) {
         output_json(result);
-    else
-        cJSON_Delete(result);
+        return 0;
+    }
+    publish_for_people(result);
+    output_object(result);
+    cJSON_Delete(result);
     return 0;
 }
 

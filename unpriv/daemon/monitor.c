@@ -7,6 +7,7 @@
 #include "../store/paths.h"
 #include "cgroup.h"
 #include "children.h"
+#include "forward_process.h"
 #include "helper_process.h"
 
 #include <errno.h>
@@ -230,6 +231,9 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
     case MONITOR_DNS:
     case MONITOR_RESOLVE:
         return start_worker(request->op, fds, count, answer);
+    case MONITOR_FORWARD:
+        answer->fd = forward_process_socket(request->which != 0);
+        return answer->fd < 0 ? answer->fd : 0;
     case MONITOR_STOP:
         return stop();
     case MONITOR_STATUS:
@@ -285,6 +289,7 @@ static void reap(void) {
             engine_died(status);
         else if (pid == helper_process_pid())
             helper_process_died(status);
+        forward_process_reaped(pid);
         for (size_t i = 0; i < WORKERS_MAX; i++) {
             if (monitor.workers[i] == pid)
                 monitor.workers[i] = 0;
@@ -354,6 +359,7 @@ int monitor_main(const struct monitor_start *start) {
     while (!monitor.ended)
         turn();
     helper_process_end();
+    forward_process_end();
     (void) unlinkat(start->state, "run/bangerd.sock", 0);
     return monitor.exit_status;
 }

@@ -29,6 +29,7 @@ enum monitor_op {
     MONITOR_DNS = 11,       /* the same, banger-dns */
     MONITOR_USAGE = 12,     /* slot; fds: the VM's pidfd -> usage (usage.h) */
     MONITOR_RESOLVE = 13,   /* the same, banger-resolve */
+    MONITOR_FORWARD = 14,   /* which = 1: start one -> a socket to banger-forward (forward_process.h) */
 };
 
 /* The last two are the VMM's own, in its jail folder: for MONITOR_CONNECT only. */
@@ -81,6 +82,9 @@ int monitor_fetch(const int *fds, size_t count, struct err *e);
 int monitor_dns(const int *fds, size_t count, struct err *e);
 /* The same with banger-resolve (unpriv/egress/resolve/resolve.h). */
 int monitor_resolve(const int *fds, size_t count, struct err *e);
+/* A socket to the account's banger-forward (forward/forward.h), which outlives engines. Where none
+ * runs one is started, or without `start` this is -ENOENT. */
+int monitor_forward(int start, struct err *e);
 /* A fresh cgroup with a VM's ceilings, for priv_vmm_spawn: its folder (the caller's), or -EOPNOTSUPP
  * where bangerd's own cgroup is not delegated; then VMs run without. */
 int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e);

@@ -97,6 +97,11 @@ int monitor_resolve(const int *fds, size_t count, struct err *e) {
     return call_fd(&request, fds, count, "cannot start banger-resolve", e);
 }
 
+int monitor_forward(int start, struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_FORWARD, .which = start != 0};
+    return call_fd(&request, NULL, 0, "cannot start banger-forward", e);
+}
+
 int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct err *e) {
     const struct monitor_request request = {.op = MONITOR_CGROUP, .slot = slot, .which = memory_mib, .vcpus = vcpus};
     return call_fd(&request, NULL, 0, "cannot make the VM's cgroup", e);

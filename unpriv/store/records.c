@@ -30,7 +30,7 @@ static const struct column vm_columns[] = {
     COLUMN(COLUMN_TEXT, vm_record, head),      COLUMN(COLUMN_U32, vm_record, remove),
     COLUMN(COLUMN_I32, vm_record, pid),        COLUMN(COLUMN_U32, vm_record, subnet),
     COLUMN(COLUMN_I64, vm_record, created),    COLUMN(COLUMN_I64, vm_record, started),
-    COLUMN(COLUMN_TEXT, vm_record, vmm),
+    COLUMN(COLUMN_TEXT, vm_record, vmm),       COLUMN(COLUMN_TEXT, vm_record, publish),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -89,6 +89,7 @@ static const char *const migrations[] = {
     " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
     " ('kernel.deleted', old.id, old.name, ''); END;",
     "ALTER TABLE vms ADD COLUMN vmm TEXT NOT NULL DEFAULT 'qemu';",
+    "ALTER TABLE vms ADD COLUMN publish TEXT NOT NULL DEFAULT '';",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

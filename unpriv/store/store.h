@@ -15,6 +15,7 @@
 #define STORE_NAME_MAX   64
 #define STORE_TEXT_MAX   256
 #define STORE_DIGEST_MAX 80
+#define STORE_LIST_MAX   512
 
 struct image_record {
     char id[17]; /* 16 hex digits, random */
@@ -51,6 +52,7 @@ struct vm_record {
     uint32_t memory_mib;
     int64_t disk;                   /* of the work disk, bytes */
     uint32_t egress;                /* enum wire_egress */
+    char publish[STORE_LIST_MAX];   /* published ports (forward/spec.h), separated by spaces */
     char root_kind[16];             /* "reflink", "snapshot" or "copy" */
     char accel[8];                  /* "kvm" or "tcg", of the last start */
     char workspace[STORE_TEXT_MAX]; /* guest path, "" without */

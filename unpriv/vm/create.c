@@ -84,8 +84,11 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
     int rc = register_vm(rpc->op, spec, live, r, e);
     if (rc)
         return rc;
-    rpc_progress(rpc, "disk", "making the disks", 0, 0);
-    rc = vm_folder_make(r->slot, e);
+    rc = spec->start ? vm_publish_hold(r, e) : vm_publish_look(r, e);
+    if (rc == 0) {
+        rpc_progress(rpc, "disk", "making the disks", 0, 0);
+        rc = vm_folder_make(r->slot, e);
+    }
     if (rc == 0)
         rc = vm_disks_begin(rpc, spec, r, root, e);
     if (rc == 0 && rpc_gone(rpc))

@@ -23,46 +23,27 @@
 static _Atomic unsigned generation; /* of the helper's net worker */
 static _Atomic int nap_ms = NAP_LEAST_MS;
 
-/* Pass 0 leaves out a VM that something is happening to: pass 1 waits for it. */
-static int mend(const struct vm_record *old, int pass) {
+/* What is down has no rules. */
+static void mend(struct vm_live *live, const struct vm_record *r, void *arg) {
     struct err e;
-    struct vm_live *live = vm_live_hold(old);
-    if (!live)
-        return 0;
-    int busy = pass ? pthread_mutex_lock(&live->lock) : pthread_mutex_trylock(&live->lock);
-    if (busy) {
-        vm_live_drop(live);
-        return busy;
-    }
-    /* Still there: what is down has no rules. */
-    struct gate *gate = vm_live_runs(live) ? vm_live_gate(live) : NULL;
+    (void) arg;
+    struct gate *gate = vm_live_gate(live);
     if (gate && gate_apply(gate, 0, &e))
-        log_error(0, "VM %s: %s", old->name, e.text);
+        log_error(0, "VM %s: %s", r->name, e.text);
     gate_drop(gate);
-    vm_unlock(live);
-    return 0;
 }
 
 static void mend_all(void) {
-    struct vm_records all;
     struct err e;
     uint64_t slots[(SLOT_MAX + 63) / 64];
     uint32_t subnet;
     if (vm_running_count() == 0)
         return;
     /* This makes the rules themselves again where they are gone. */
-    if (priv_net_list(0, slots, &subnet, &e) || vm_records_read(&all, &e)) {
+    if (priv_net_list(0, slots, &subnet, &e))
         log_error(0, "telling the helper what guests may reach: %s", e.text);
-        return;
-    }
-    size_t busy = 0; /* the first of the list, in the end */
-    for (size_t i = 0; i < all.count; i++) {
-        if (mend(&all.list[i], 0))
-            all.list[busy++] = all.list[i];
-    }
-    for (size_t i = 0; i < busy; i++)
-        (void) mend(&all.list[i], 1);
-    free(all.list);
+    else
+        vm_running_each(mend, NULL);
 }
 
 /* Until there is another worker, or no VM that needs one. A helper that ends again and

@@ -131,6 +131,33 @@ void vm_dns_changed(const struct vm_record *r);
 /* Forgets the host keys that ssh has accepted for the VM of this name. Safe twice. */
 int vm_known_hosts_drop(const char *name, struct err *e);
 
+/* --- running.c ---------------------------------------------------------------------- */
+
+/* Calls `each` for every VM that runs, with its lock held; it waits for those that something is
+ * happening to, last. */
+void vm_running_each(void (*each)(struct vm_live *live, const struct vm_record *r, void *arg), void *arg);
+
+/* --- publish.c ---------------------------------------------------------------------- */
+
+/* The request's "unpublish" and "publish", both lists of texts (forward/spec.h), into the record. */
+int vm_publish_parse(const cJSON *args, struct vm_record *r, struct err *e);
+/* The record's published ports as docs/protocol.md has them. */
+cJSON *vm_publish_json(const struct vm_record *r);
+/* 0, or why they cannot be had now; nothing changes. */
+int vm_publish_look(const struct vm_record *r, struct err *e);
+/* Takes them: who connects waits. Safe twice. */
+int vm_publish_hold(const struct vm_record *r, struct err *e);
+/* The guest is ready: who connects is let in. Safe twice, and without vm_publish_hold. */
+int vm_publish_open(const struct vm_record *r, struct err *e);
+/* The VM has ended: they are free. Safe twice. */
+void vm_publish_end(const struct vm_record *r);
+/* At start-up: those of the VMs that run are carried again, and from now on also when a
+ * banger-forward ends. */
+void vm_publish_recover(void);
+/* Changes what the VM publishes as the request's "unpublish" and "publish" say, at once where it
+ * runs; the lock is held. All of it or nothing. */
+int vm_publish_change(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct err *e);
+
 /* --- recover.c: every record, in an array of the caller's (free) ---------------- */
 
 struct vm_records {
@@ -275,6 +302,7 @@ int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, 
 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
-    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress, vm_op_stats;
+    vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress, vm_op_stats, vm_op_publish,
+    vm_op_publishable, vm_op_ports;
 
 #endif

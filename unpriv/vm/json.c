@@ -52,6 +52,7 @@ static void add_network(cJSON *object, const struct vm_record *r) {
                                    r->egress == WIRE_EGRESS_NAT    ? "nat"
                                    : r->egress == WIRE_EGRESS_LIST ? "allow"
                                                                    : "none");
+    (void) cJSON_AddItemToObject(object, "publish", vm_publish_json(r));
 }
 
 static void add_sources(cJSON *object, const struct vm_record *r) {

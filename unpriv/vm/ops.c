@@ -13,14 +13,25 @@
 #define FULL "stopped by its VMM because the host's disk is full; it goes on when there is room"
 
 const struct rpc_op vm_ops[] = {
-    {"vm.create", vm_op_create}, {"vm.start", vm_op_start},
-    {"vm.stop", vm_op_stop},     {"vm.restart", vm_op_restart},
-    {"vm.kill", vm_op_kill},     {"vm.delete", vm_op_delete},
-    {"vm.set", vm_op_set},       {"vm.list", vm_op_list},
-    {"vm.show", vm_op_show},     {"vm.exec", vm_op_exec},
-    {"vm.run", vm_op_run},       {"vm.logs", vm_op_logs},
-    {"vm.stats", vm_op_stats},   {"image.build", vm_op_build},
-    {"vm.egress", vm_op_egress}, {NULL, NULL},
+    {"vm.create", vm_op_create},
+    {"vm.start", vm_op_start},
+    {"vm.stop", vm_op_stop},
+    {"vm.restart", vm_op_restart},
+    {"vm.kill", vm_op_kill},
+    {"vm.delete", vm_op_delete},
+    {"vm.set", vm_op_set},
+    {"vm.list", vm_op_list},
+    {"vm.show", vm_op_show},
+    {"vm.exec", vm_op_exec},
+    {"vm.run", vm_op_run},
+    {"vm.logs", vm_op_logs},
+    {"vm.stats", vm_op_stats},
+    {"image.build", vm_op_build},
+    {"vm.egress", vm_op_egress},
+    {"vm.publish", vm_op_publish},
+    {"vm.publishable", vm_op_publishable},
+    {"vm.ports", vm_op_ports},
+    {NULL, NULL},
 };
 
 int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {

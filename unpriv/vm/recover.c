@@ -206,6 +206,7 @@ int vm_recover(struct err *e) {
         mend(&all.list[i]);
     mend_snapshots(&all);
     mend_egress();
+    vm_publish_recover();
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
     return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;

@@ -142,6 +142,8 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     if (rc == 0)
         rc = choose_vmm(rpc, r, e);
     if (rc == 0)
+        rc = vm_publish_parse(rpc->args, r, e);
+    if (rc == 0)
         rc = text_member(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
     if (rc == 0)
         rc = text_member(rpc->args, "source", r->source, sizeof(r->source), e);

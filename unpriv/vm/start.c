@@ -317,7 +317,9 @@ static int wait_ready(struct starting *s, struct vm_live *live, struct vm_root *
 /* --- start ------------------------------------------------------------------------------ */
 
 static int run_steps(struct starting *s, struct vm_live *live, struct vm_root *root, struct err *e) {
-    int rc = open_status(s, e);
+    int rc = vm_publish_hold(s->r, e);
+    if (rc == 0)
+        rc = open_status(s, e);
     if (rc == 0)
         rc = vm_disk_grow(s->r, e);
     if (rc == 0)
@@ -369,6 +371,8 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
     if (rc == 0)
         rc = run_steps(&s, live, root, e);
     fdpass_close(s.fds, SPAWN_FDS);
+    if (rc == 0)
+        rc = vm_publish_open(r, e);
     if (rc == 0) {
         r->state = VM_RUNNING;
         rc = store_vm_update(r, e);

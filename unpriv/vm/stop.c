@@ -23,6 +23,7 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     if (r->state != VM_STOPPED && r->state != VM_FAILED)
         rc = priv_net_down(op, r->slot, e);
     vm_live_ended(live);
+    vm_publish_end(r);
     struct err cgroup;
     (void) monitor_cgroup_end(r->slot, &cgroup); /* one that stays is remade at the next start */
     r->state = state;
