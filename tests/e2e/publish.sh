@@ -73,12 +73,13 @@ say() {
 check "a connection that stays" say one
 kill -9 "$(alice daemon status --json | jq -r .pid)"
 check "goes on when the engine is killed" say two
-check "and with the next engine" until_true 10 alice daemon status
+check "and with the next engine" until_true 10 alice daemon status --json
 check "too" say three
-check "which knows what is there already" alice vm publish web 8083:80
+contains "which knows what is there already" "$(alice vm publish web 8083:80)" "localhost:8083->80/tcp"
 check "and opens more" client line ::1 8083
 ended=$held_PID
 kill -9 "$(forward_pid)"
+eval "exec ${held[1]}>&-"
 wait "$ended" 2>/dev/null
 check "banger-forward killed: the ports are back" until_true 10 client line 127.0.0.1 8080
 check "UDP too" client datagram ::1 5353
