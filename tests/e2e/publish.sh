@@ -84,7 +84,7 @@ wait "$ended" 2>/dev/null
 check "banger-forward killed: the ports are back" until_true 10 client line 127.0.0.1 8080
 check "UDP too" client datagram ::1 5353
 alice daemon stop >/dev/null
-check "without a daemon nobody listens" refuses 127.0.0.1 8080
+check "without a daemon nobody listens" until_true 10 refuses 127.0.0.1 8080
 alice daemon status >/dev/null
 check "a new daemon has them back" client line ::1 8080
 
