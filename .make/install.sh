@@ -69,7 +69,7 @@ remove_files() {
     rm -f "$DESTDIR$bin/banger" "$DESTDIR$bin/bangerd" "$DESTDIR$profile" \
         "$DESTDIR$PREFIX/lib/systemd/user/bangerd.service" "$DESTDIR$PREFIX/lib/systemd/system/banger-names.service" \
         "$DESTDIR$PREFIX/share/man/man8/banger-helper.8" "$DESTDIR$PREFIX/share/man/man5/banger-policy.5" \
-        "$DESTDIR$PREFIX/share/man/man5/banger.toml.5"
+        "$DESTDIR$PREFIX/share/man/man5/banger.toml.5" "$DESTDIR$PREFIX/share/man/man5/banger-catalog.5"
     rm -rf "$DESTDIR$libexec" "$DESTDIR$data"
     rmdir "$DESTDIR$PREFIX/lib/systemd/user" "$DESTDIR$PREFIX/lib/systemd/system" "$DESTDIR$PREFIX/lib/systemd" 2>/dev/null || true
 }
