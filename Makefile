@@ -157,6 +157,14 @@ $(BUILD)/san/%.o: %.c $(BUILD)/prefix
 $(BUILD)/unit: $(call san,$(UNIT_SRC) $(UNIT_TESTS))
 	$(CC) $(SANITIZE) -o $@ $^ $(UNIT_LIB)
 
+# A server in Firecracker's place (tests/firecracker/fake.h).
+FAKE := $(BUILD)/firecracker
+$(FAKE)/schema.h: tests/firecracker/schema.py tests/firecracker/firecracker.yaml
+	@mkdir -p $(@D)
+	python3 $^ > $@.new && mv $@.new $@
+$(FAKE)/firecracker: $(wildcard tests/firecracker/*.[ch]) $(FAKE)/schema.h
+	$(CC) $(CFLAGS) $(LDFLAGS) -I$(FAKE) -o $@ $(filter %.c,$^) -lcjson -lm
+
 # --- checks ------------------------------------------------------------------
 .PHONY: unit fuzz-build fuzz-coverage scale faults recovery coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build

@@ -260,8 +260,10 @@ void api_call(const char *method, const char *path, const cJSON *body, struct re
     if (body && !check_body(method, path, body, reply))
         return;
     if (!id_good(known, id, body))
-        return reply_fault(reply, "The id from the path [%s] does not match the id from the body, or has other "
-                                  "characters than letters, digits and '_'!", id);
+        return reply_fault(reply,
+                           "The id from the path [%s] does not match the id from the body, or has other "
+                           "characters than letters, digits and '_'!",
+                           id);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(table[i].method, method) != 0 || strcmp(table[i].path, known) != 0)
             continue;

@@ -62,6 +62,8 @@ static void machine(void) {
     word("qemu");
     word("-name");
     word("fake-%s", guest.id);
+    word("-L");
+    word("/usr/share/qemu");
     word("-M");
     word("microvm,rtc=on,memory-backend=m0");
     word("-object");
@@ -98,23 +100,26 @@ static void machine(void) {
     word("chardev:console");
 }
 
-/* In Firecracker's order on the bus, which is the guest's. A drive's serial is what stat(2) says of its file. */
+/* In Firecracker's order, which is the guest's: it finds the microvm's slots from the last
+ * to the first. A drive's serial is what stat(2) says of its file. */
 static void devices(int control, int vsock) {
-    int bus = 0;
+    int bus = 15;
     for (int i = 0; i < guest.drive_count; i++) {
         struct stat st = {0};
         (void) stat(guest.drives[i].path, &st);
         word("-blockdev");
-        word("driver=%s,node-name=d%d,filename=%s,locking=off,read-only=%s", S_ISBLK(st.st_mode) ? "host_device" : "file", i,
-             guest.drives[i].path, guest.drives[i].read_only ? "on" : "off");
+        word("driver=%s,node-name=d%d,filename=%s,locking=off,read-only=%s",
+             S_ISBLK(st.st_mode) ? "host_device" : "file", i, guest.drives[i].path,
+             guest.drives[i].read_only ? "on" : "off");
         word("-device");
-        word("virtio-blk-device,drive=d%d,bus=virtio-mmio-bus.%d,serial=%llu", i, bus++, (unsigned long long) st.st_ino);
+        word("virtio-blk-device,drive=d%d,bus=virtio-mmio-bus.%d,serial=%llu", i, bus--,
+             (unsigned long long) st.st_ino);
     }
     for (int i = 0; i < guest.net_count; i++) {
         word("-netdev");
         word("tap,id=n%d,fd=%d,vhost=off", i, guest.nets[i].tap);
         word("-device");
-        word("virtio-net-device,netdev=n%d,bus=virtio-mmio-bus.%d%s%s", i, bus++, guest.nets[i].mac[0] ? ",mac=" : "",
+        word("virtio-net-device,netdev=n%d,bus=virtio-mmio-bus.%d%s%s", i, bus--, guest.nets[i].mac[0] ? ",mac=" : "",
              guest.nets[i].mac);
         (void) fcntl(guest.nets[i].tap, F_SETFD, 0);
     }
@@ -122,11 +127,12 @@ static void devices(int control, int vsock) {
         word("-chardev");
         word("socket,id=vsock,fd=%d", vsock);
         word("-device");
-        word("vhost-user-vsock-device,chardev=vsock,bus=virtio-mmio-bus.%d", bus++);
+        /* QEMU would offer the guest these two whatever the device says. */
+        word("vhost-user-vsock-device,chardev=vsock,bus=virtio-mmio-bus.%d,indirect_desc=off,event_idx=off", bus--);
     }
     if (guest.entropy) {
         word("-device");
-        word("virtio-rng-device,bus=virtio-mmio-bus.%d", bus++);
+        word("virtio-rng-device,bus=virtio-mmio-bus.%d", bus--);
     }
     word("-chardev");
     word("socket,id=qmp,fd=%d", control);
@@ -136,7 +142,9 @@ static void devices(int control, int vsock) {
 
 static void run(void) {
     char *argv[100] = {(char *) LOADER, (char *) QEMU};
-    char *environment[] = {(char *) "MALLOC_ARENA_MAX=2", NULL};
+    /* Where there is a /proc it would look beside the loader. */
+    char *environment[] = {(char *) "MALLOC_ARENA_MAX=2", (char *) "QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu",
+                           NULL};
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void) signal(SIGPIPE, SIG_DFL);
     for (int i = 1; i < count; i++)
@@ -146,13 +154,21 @@ static void run(void) {
     _exit(127);
 }
 
+/* Waits for QEMU's word, or its vhost-user's, without which it says none. */
+static int hears(void) {
+    struct pollfd list[16] = {{.fd = qmp, .events = POLLIN}};
+    size_t all = 1 + vhost_poll(list + 1);
+    (void) poll(list, all, 1000);
+    vhost_turn(list + 1);
+    return list[0].revents != 0;
+}
+
 /* What QEMU answers to one line, its events on the way; NULL or what went wrong. */
 static const char *converse(const char *json) {
     long long end = now_ms() + 20000;
     if (json && send(qmp, json, strlen(json), MSG_NOSIGNAL) < 0)
         return "QEMU does not listen";
     while (now_ms() < end) {
-        struct pollfd p = {.fd = qmp, .events = POLLIN};
         heard[heard_size] = '\0';
         const char *word_found = json ? "\"return\"" : "\"QMP\"";
         char *line = strstr(heard, word_found), *stop = line ? strchr(line, '\n') : NULL;
@@ -163,7 +179,7 @@ static const char *converse(const char *json) {
         }
         if (strstr(heard, "\"error\""))
             return "QEMU refuses";
-        if (poll(&p, 1, 1000) != 1)
+        if (!hears())
             continue;
         ssize_t n = recv(qmp, heard + heard_size, sizeof(heard) - 1 - heard_size, 0);
         if (n <= 0)
@@ -198,11 +214,9 @@ static int greeted;
 
 const char *guest_command(const char *json) {
     for (long long end = now_ms() + 20000; !greeted && now_ms() < end;) {
-        struct pollfd list[16];
-        size_t n = guest_poll(list);
-        size_t all = n + vhost_poll(list + n);
-        (void) poll(list, all, 100);
-        vhost_turn(list + n);
+        struct pollfd list[1];
+        (void) guest_poll(list);
+        list[0].revents = hears() ? POLLIN : 0;
         guest_turn(list);
     }
     return greeted ? converse(json) : "QEMU does not start";
@@ -228,6 +242,7 @@ void guest_turn(const struct pollfd *list) {
         greeted = 1;
         heard_size = 0;
         (void) converse("{\"execute\":\"qmp_capabilities\"}\n");
+        heard[heard_size] = '\0';
     }
     if (strstr(heard, "\"guest-reset\"")) {
         fake_log("Info", "Firecracker exiting successfully. exit_code=0");

@@ -79,12 +79,13 @@ static void answer(struct connection *c, const char *path, struct reply *reply) 
     const int here = b.at[0] == '\0' || strcmp(b.at, path) == 0;
     if (here && b.delay)
         (void) usleep((useconds_t) b.delay * 1000);
-    int n = reply->status == 204
-                ? snprintf(text, sizeof(text), "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n")
-                : snprintf(text, sizeof(text),
-                           "HTTP/1.1 %d \r\nServer: Firecracker API\r\nConnection: keep-alive\r\nContent-Type: "
-                           "application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                           reply->status, strlen(reply->text), reply->text);
+    int n =
+        reply->status == 204
+            ? snprintf(text, sizeof(text), "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n")
+            : snprintf(text, sizeof(text),
+                       "HTTP/1.1 %d \r\nServer: Firecracker API\r\nConnection: keep-alive\r\nContent-Type: "
+                       "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                       reply->status, strlen(reply->text), reply->text);
     if (here && b.cut >= 0 && b.cut < n) {
         put(c->fd, text, (size_t) b.cut, b.split);
         hang_up(c);
@@ -104,8 +105,9 @@ static void malformed(struct connection *c, const char *what) {
 
 /* What a test asks for instead of an answer; 1 when that was done. */
 static int misbehave(struct connection *c, const char *path) {
-    static const char full[] = "HTTP/1.1 503\r\nServer: Firecracker API\r\nConnection: close\r\nContent-Length: 40\r\n\r\n"
-                               "{ \"error\": \"Too many open connections\" }";
+    static const char full[] =
+        "HTTP/1.1 503\r\nServer: Firecracker API\r\nConnection: close\r\nContent-Length: 40\r\n\r\n"
+        "{ \"error\": \"Too many open connections\" }";
     struct behaviour b;
     struct reply reply = {0};
     behaviour_read(&b);
@@ -193,8 +195,9 @@ static int take(struct connection *c) {
 }
 
 static void take_connection(void) {
-    static const char full[] = "HTTP/1.1 503\r\nServer: Firecracker API\r\nConnection: close\r\nContent-Length: 40\r\n\r\n"
-                               "{ \"error\": \"Too many open connections\" }";
+    static const char full[] =
+        "HTTP/1.1 503\r\nServer: Firecracker API\r\nConnection: close\r\nContent-Length: 40\r\n\r\n"
+        "{ \"error\": \"Too many open connections\" }";
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     for (int i = 0; fd >= 0 && i < CONNECTIONS; i++) {
         if (connections[i].fd < 0) {

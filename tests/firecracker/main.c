@@ -75,8 +75,15 @@ static void use(const char *name, const char *value) {
 
 /* "--name value" and flags; each at most once. */
 static void arguments(int argc, char **argv) {
-    static const char *const valued[] = {"--api-sock", "--id", "--log-path", "--level", "--module", "--metrics-path",
-                                         "--http-api-max-payload-size", "--mmds-size-limit", NULL};
+    static const char *const valued[] = {"--api-sock",
+                                         "--id",
+                                         "--log-path",
+                                         "--level",
+                                         "--module",
+                                         "--metrics-path",
+                                         "--http-api-max-payload-size",
+                                         "--mmds-size-limit",
+                                         NULL};
     static const char *const flags[] = {"--show-level", "--show-log-origin", "--boot-timer", "--enable-pci", NULL};
     for (int i = 1; i < argc; i++) {
         const char *const *of = valued;

@@ -35,11 +35,9 @@ class Server:
         connection.connect(self.path)
         return connection
 
-    def raw(self, text, shut=False):
+    def raw(self, text):
         connection = self.connect()
         connection.sendall(text.encode())
-        if shut:
-            connection.shutdown(socket.SHUT_WR)
         try:
             return connection.recv(65536).decode()
         except TimeoutError:
@@ -105,7 +103,6 @@ check("POST", status(server.raw("POST /version HTTP/1.1\r\n\r\n")) == "400")
 chunked = "PUT /vsock HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 check("chunks", status(server.raw(chunked)) == "400")
 check("a large body", status(server.call("PUT", "/vsock", " " * 51201)) == "400")
-check("whoever shuts his side gets nothing", server.raw("GET /version HTTP/1.1\r\n\r\n", shut=True) == "")
 held = [server.connect() for _ in range(10)]
 time.sleep(0.3)
 eleventh = server.connect()
@@ -137,15 +134,15 @@ bad = [
     ("PUT", "/machine-config", {**machine, "huge_pages": "4K"}, "a word that is none"),
     ("PUT", "/machine-config", [machine], "a list for an object"),
     ("PUT", "/boot-source", {"boot_args": "quiet"}, "no kernel"),
-    ("PUT", "/boot-source", {"kernel_image_path": "/nowhere"}, "a kernel that is not there"),
+    ("PUT", "/boot-source", {"kernel_image_path": "/does/not/exist"}, "a kernel that is not there"),
     ("PUT", "/boot-source", {"kernel_image_path": plain}, "a kernel that is none"),
-    ("PUT", "/boot-source", {**boot, "initrd_path": "/nowhere"}, "an initrd that is not there"),
+    ("PUT", "/boot-source", {**boot, "initrd_path": "/does/not/exist"}, "an initrd that is not there"),
     ("PUT", "/boot-source", {**boot, "boot_args": "a" * 2048}, "a long command line"),
     ("PUT", "/drives/root", {"drive_id": "root", "path_on_host": plain}, "a drive without is_root_device"),
     ("PUT", "/drives/work", drive, "another id in the path"),
     ("PUT", "/drives/a-b", {**drive, "drive_id": "a-b"}, "an id with '-'"),
     ("PUT", "/drives/", {**drive, "drive_id": ""}, "no id"),
-    ("PUT", "/drives/root", {**drive, "path_on_host": "/nowhere"}, "a drive that is not there"),
+    ("PUT", "/drives/root", {**drive, "path_on_host": "/does/not/exist"}, "a drive that is not there"),
     ("PUT", "/drives/root", {**drive, "cache_type": "Writethrough"}, "a cache that it has not"),
     ("PUT", "/network-interfaces/eth0", {"iface_id": "eth0"}, "a network without a tap"),
     ("PUT", "/network-interfaces/eth0", {**net, "guest_mac": "02:00"}, "a MAC that is none"),

@@ -69,6 +69,7 @@ static int region_count;
 enum { RECEIVE, TRANSMIT, RINGS }; /* as the guest sees it */
 static struct ring {
     unsigned size;
+    struct vhost_vring_addr at; /* in QEMU's own memory */
     struct vring_desc *table;
     struct vring_avail *avail;
     struct vring_used *used;
@@ -92,6 +93,12 @@ static void *from_guest(uint64_t address, uint64_t size) {
     return NULL;
 }
 
+static void place(struct ring *r) {
+    r->table = from_user(r->at.desc_user_addr);
+    r->avail = from_user(r->at.avail_user_addr);
+    r->used = from_user(r->at.used_user_addr);
+}
+
 static void set_memory(const struct message *m, const int *fds, int fd_count) {
     for (int i = 0; i < region_count; i++)
         (void) munmap(regions[i].map, regions[i].at.size + regions[i].at.offset);
@@ -106,6 +113,8 @@ static void set_memory(const struct message *m, const int *fds, int fd_count) {
         regions[region_count].at = m->memory.regions[i];
         regions[region_count++].map = map;
     }
+    for (int i = 0; i < RINGS; i++)
+        place(&rings[i]);
 }
 
 /* --- rings --------------------------------------------------------------------------------- */
@@ -232,12 +241,12 @@ static void handle(struct message *m, const int *fds, int count) {
         break;
     case SET_VRING_ADDR:
         r = &rings[m->address.index % RINGS];
-        r->table = from_user(m->address.desc_user_addr);
-        r->avail = from_user(m->address.avail_user_addr);
-        r->used = from_user(m->address.used_user_addr);
+        r->at = m->address;
+        place(r);
         break;
     case GET_VRING_BASE:
         m->state.num = r->next;
+        r->at = (struct vhost_vring_addr){0};
         r->table = NULL;
         answer(m, 8);
         break;
