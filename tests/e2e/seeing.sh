@@ -82,3 +82,33 @@ kill -9 "$(alice vm show seen --json | jq -r .pid)"
 check "VMM killed: stopped, and why" until_true 10 sh -c "runuser -u alice -- env HOME=/home/alice /usr/local/bin/banger events --since $now | grep -q 'its VMM ended'"
 alice vm delete -f seen >/dev/null
 contains "deleted" "$(kinds "$now")" vm.deleted
+
+# --- metrics --------------------------------------------------------------------------
+metrics() { alice metrics | python3 "$metrics_reader"; }
+# metric NAME LABELS: the one value; LABELS as a JSON object.
+metric() { jq -r --arg name "$1" --argjson labels "$2" '.[] | select(.name == $name and (.labels | contains($labels))).value' <<<"$figures"; }
+metrics_reader=$PWD/tests/prometheus.py
+alice vm create --name measured --memory 512M >/dev/null 2>&1
+alice vm show nobody >/dev/null 2>&1
+# shellcheck disable=SC2016
+alice vm exec measured -- bash -c 'head -c 40000 /dev/zero >/dev/udp/$0/9' "$gateway"
+figures=$(metrics)
+check "metrics are in Prometheus' text format" test -n "$figures"
+equal "VMs by state" "$(metric banger_vms '{"state":"running"}')/$(metric banger_vms '{"state":"stopped"}')" 1/0
+equal "one boot was timed" "$(metric banger_vm_boot_seconds_count '{}')" 1
+equal "requests by result" "$(metric banger_requests_total '{"op":"vm.show","result":"error"}')" 1
+check "events by kind" test "$(metric banger_events_total '{"kind":"vm.ready"}')" -ge 1
+for name in cpu_seconds_total memory_bytes; do
+    check "banger_vm_$name of it" jq -e '. > 0' <<<"$(metric banger_vm_$name '{"vm":"measured"}')"
+done
+check "its network" jq -e '. > 20000' <<<"$(metric banger_vm_network_bytes_total '{"vm":"measured","direction":"sent"}')"
+check "its disks" jq -e '. > 0' <<<"$(metric banger_vm_disk_bytes '{"vm":"measured","disk":"work"}')"
+check "the engine's memory and descriptors" jq -e '. > 1000000' <<<"$(metric process_resident_memory_bytes '{}')"
+check "descriptors" jq -e '. > 5 and . < 200' <<<"$(metric process_open_fds '{}')"
+before=$(metric banger_requests_total '{"op":"vm.list","result":"ok"}')
+alice vm list >/dev/null
+figures=$(metrics)
+equal "a counter counts" "$(metric banger_requests_total '{"op":"vm.list","result":"ok"}')" $((${before:-0} + 1))
+alice vm delete -f measured >/dev/null
+figures=$(metrics)
+equal "a deleted VM has no figures" "$(metric banger_vm_memory_bytes '{"vm":"measured"}')" ""

@@ -11,6 +11,7 @@
 #include "events.h"
 #include "load.h"
 #include "local.h"
+#include "metrics.h"
 #include "options.h"
 #include "output.h"
 #include "ports.h"
@@ -427,6 +428,8 @@ const struct command commands[] = {
      NULL},
     {"daemon", "socket", NULL, "", "Print the path of the daemon's socket", plain_options, 0, 0, 0,
      command_daemon_socket, NULL},
+    {NULL, "metrics", NULL, "", "Print figures for Prometheus (docs/metrics.md)", plain_options, 0, 0, 0,
+     command_metrics, NULL},
     {NULL, "events", NULL, "[OPTIONS]", "Show what has happened, by number", events_options, 0, 0, 0, command_events,
      events_details},
     {"audit", "show", NULL, "[OPTIONS]", "As root: show what the helper recorded", audit_show_options, 0, 0, 0,

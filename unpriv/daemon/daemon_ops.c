@@ -6,6 +6,7 @@
 #include "../vmm/vmm.h"
 #include "engine.h"
 #include "events_op.h"
+#include "metrics.h"
 #include "monitor.h"
 #include "rpc.h"
 
@@ -235,9 +236,6 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
 }
 
 const struct rpc_op daemon_ops[] = {
-    {"daemon.status", op_status},
-    {"daemon.stop", op_stop},
-    {"daemon.doctor", op_doctor},
-    {"daemon.events", op_events},
-    {NULL, NULL},
+    {"daemon.status", op_status}, {"daemon.stop", op_stop},       {"daemon.doctor", op_doctor},
+    {"daemon.events", op_events}, {"daemon.metrics", op_metrics}, {NULL, NULL},
 };

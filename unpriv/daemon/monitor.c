@@ -243,7 +243,7 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
     case MONITOR_CGROUP_END:
         return vm_cgroup(request, answer);
     case MONITOR_USAGE:
-        if (request->slot >= SLOT_MAX || count != 1)
+        if (request->slot > SLOT_MAX || count != 1)
             return -EINVAL;
         usage_read(request->slot, fds[0], &answer->reply.usage);
         return 0;

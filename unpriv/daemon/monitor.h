@@ -27,8 +27,8 @@ enum monitor_op {
     MONITOR_CGROUP_WHY = 9, /* -> text: why VMs have none, or "" */
     MONITOR_FETCH = 10,     /* as MONITOR_IMPORT, but banger-fetch */
     MONITOR_DNS = 11,       /* the same, banger-dns */
-    MONITOR_USAGE = 12,     /* slot; fds: the VM's pidfd -> usage (usage.h) */
-    MONITOR_RESOLVE = 13,   /* the same, banger-resolve */
+    MONITOR_USAGE = 12,     /* slot, or SLOT_MAX: no VM; fds: its pidfd -> usage (usage.h) */
+    MONITOR_RESOLVE = 13,   /* as MONITOR_IMPORT, but banger-resolve */
     MONITOR_FORWARD = 14,   /* which = 1: start one -> a socket to banger-forward (forward_process.h) */
 };
 
@@ -92,7 +92,7 @@ int monitor_cgroup(uint32_t slot, uint32_t memory_mib, uint32_t vcpus, struct er
 int monitor_cgroup_end(uint32_t slot, struct err *e);
 /* Whether VMs get one: "" in `why`, or a sentence that says why not. */
 int monitor_cgroup_why(char why[MONITOR_TEXT], struct err *e);
-/* What the VM whose jail `pidfd` is has used. */
+/* What the VM whose jail `pidfd` is has used; with SLOT_MAX any process. */
 int monitor_usage(uint32_t slot, int pidfd, struct usage *usage, struct err *e);
 /* Says that the engine ends on purpose. */
 int monitor_stop(struct err *e);

@@ -6,6 +6,7 @@
 #include "../../common/json.h"
 #include "../../common/log.h"
 #include "../store/events.h"
+#include "metrics.h"
 #include "rpc_line.h"
 
 #include <errno.h>
@@ -92,12 +93,12 @@ int rpc_gone(const struct rpc *rpc) {
 
 /* --- one request ---------------------------------------------------------------- */
 
-static rpc_handler *find(const char *name) {
+static const struct rpc_op *find(const char *name) {
     const struct rpc_op *const tables[] = {daemon_ops, image_ops, kernel_ops, vm_ops};
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
         for (const struct rpc_op *op = tables[t]; op->name; op++) {
             if (strcmp(op->name, name) == 0)
-                return op->handler;
+                return op;
         }
     }
     return NULL;
@@ -138,13 +139,14 @@ static int dispatch(struct rpc *rpc, const cJSON *request, cJSON **result, struc
     rpc->args = args && !cJSON_IsNull(args) ? args : &no_args;
     if (!cJSON_IsObject(rpc->args))
         return err_set(e, EINVAL, "\"args\" must be an object");
-    rpc_handler *handler = find(name);
-    if (!handler)
+    const struct rpc_op *op = find(name);
+    if (!op)
         return err_set(e, EOPNOTSUPP,
                        "bangerd " BANGER_VERSION " knows no operation %.64s: use the banger it came with", name);
     log_debug(rpc->op, "%s begins", name);
     const long long began = io_now_ms();
-    int r = handler(rpc, result, e);
+    int r = op->handler(rpc, result, e);
+    metrics_request(op->name, r != 0, io_now_ms() - began);
     if (r)
         complete_error(r, name, e);
     if (r)

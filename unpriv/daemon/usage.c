@@ -79,7 +79,7 @@ static void add(struct usage *usage, const struct usage_process *process) {
     usage->memory += process->pages * (uint64_t) sysconf(_SC_PAGESIZE);
 }
 
-/* The jail and its children, of which the VMM is one. A pid is the jail's until it is reaped, which
+/* A process and its children: of a jail, the VMM is one. A pid is the jail's until it is reaped, which
  * is looked at last; one of a child that went meanwhile has another parent. */
 static int read_processes(int pidfd, struct usage *usage) {
     char path[64];
@@ -144,12 +144,13 @@ static void read_network(uint32_t slot, struct usage *usage) {
 
 void usage_read(uint32_t slot, int pidfd, struct usage *usage) {
     *usage = (struct usage){0};
-    if (cgroup_vm_usage(slot, &usage->cpu_us, &usage->memory) == 0) {
+    if (slot < SLOT_MAX && cgroup_vm_usage(slot, &usage->cpu_us, &usage->memory) == 0) {
         usage->have |= USAGE_CGROUP;
     } else if (read_processes(pidfd, usage) == 0) {
         usage->have |= USAGE_PROCESS;
     } else {
         usage->cpu_us = usage->memory = 0;
     }
-    read_network(slot, usage);
+    if (slot < SLOT_MAX)
+        read_network(slot, usage);
 }

@@ -15,7 +15,8 @@ struct usage {
     uint64_t sent, received; /* bytes, as the guest sees it */
 };
 
-/* Fills in what can be known of the VM in `slot` whose jail is behind `pidfd`. */
+/* Fills in what can be known of the VM in `slot` whose jail is behind `pidfd`; with SLOT_MAX of that process and
+ * its children, which is no VM. */
 void usage_read(uint32_t slot, int pidfd, struct usage *usage);
 
 /* A process as /proc/PID/stat has it (proc(5)); its name, which it chooses itself, may hold anything. */

@@ -2,6 +2,7 @@
 
 #include "../../common/cleanup.h"
 #include "../../common/json.h"
+#include "../daemon/metrics.h"
 #include "../daemon/monitor.h"
 
 #include <errno.h>
@@ -113,6 +114,7 @@ int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch
         else if (r)
             local = *choose(&pull);
     }
+    metrics_pulled(fetched->bytes);
     fetched->known &= job->may_be_known;
     worker_end(&pull.fetch);
     worker_end(&pull.import.worker);

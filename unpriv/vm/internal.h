@@ -236,9 +236,6 @@ void vm_name_random(char name[STORE_NAME_MAX], unsigned attempt);
 uint32_t vm_resolv_parse(const char *text);
 uint32_t vm_resolv_read(void);
 
-/* "running", as in the VM's JSON. */
-const char *vm_state_name(enum vm_state state);
-
 /* An id: 16 random hex digits. */
 void vm_id_random(char id[17]);
 

@@ -7,6 +7,7 @@
 #include "../../common/json.h"
 #include "../../common/log.h"
 #include "../daemon/engine.h"
+#include "../daemon/metrics.h"
 #include "../daemon/monitor.h"
 #include "../priv/priv.h"
 #include "../vmm/vmm.h"
@@ -362,6 +363,7 @@ static void undo_start(struct starting *s, struct vm_live *live) {
 
 int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct vm_root *root, struct err *e) {
     struct starting s = {.rpc = rpc, .r = r, .vmm = vmm_of(r->vmm)};
+    const long long began = io_now_ms();
     if (vm_live_runs(live))
         return err_set(e, EALREADY, "VM %s is running already", r->name);
     for (size_t i = 0; i < SPAWN_FDS; i++)
@@ -382,6 +384,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
         undo_start(&s, live);
         return rc;
     }
+    metrics_boot(io_now_ms() - began);
     rpc_progress(rpc, "boot", "the guest is up", 1, 1);
     rpc_progress(rpc, "ready", "ready", 1, 1);
     log_info(rpc->op, "VM %s: running, pid %d, %s", r->name, r->pid, r->accel);

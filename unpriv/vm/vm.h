@@ -25,6 +25,9 @@ void vm_dns_begin(void);
 /* What the last banger-dns said, its pid (0 while none answers). */
 void vm_dns_status(struct dns_hello *hello, int *pid);
 
+/* "running", as in the VM's JSON. */
+const char *vm_state_name(enum vm_state state);
+
 /* How many VMs are running, for daemon.status. */
 int vm_running_count(void);
 
