@@ -54,6 +54,11 @@ def stopped():
         must("vm", "kill", "v")
 
 
+def fresh():
+    without()
+    stopped()
+
+
 def running():
     have = vms()
     if "v" not in have:
@@ -105,6 +110,8 @@ OPERATIONS = {
     "create --no-start": (without, [*NEW, "--no-start"], ("vm", "v"), "stopped"),
     "start": (stopped, ["vm", "start", "v"], ("vm", "v"), "running"),
     "stop": (running, ["vm", "stop", "v"], ("vm", "v"), "stopped"),
+    "restart": (running, ["vm", "restart", "v"], ("vm", "v"), "running"),
+    "set": (fresh, ["vm", "set", "v", "--memory", "160M", "--disk-size", "80M"], ("vm", "v"), "stopped"),
     "kill": (running, ["vm", "kill", "v"], ("vm", "v"), "stopped"),
     "delete": (stopped, ["vm", "delete", "-f", "v"], ("vm", "v"), None),
     "delete a running one": (running, ["vm", "delete", "-f", "v"], ("vm", "v"), None),
