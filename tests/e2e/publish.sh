@@ -29,11 +29,11 @@ eval "exec ${taken[1]}>&-"
 wait "$held" 2>/dev/null
 
 # --- TCP and UDP, both families ------------------------------------------------------------
-alice vm create --name web --memory 512M --publish 8080:80 -p 5353:53/udp >/dev/null 2>&1
+alice vm create --name web --memory 512M --publish 8080:80 -p 5353:5400/udp >/dev/null 2>&1
 alice vm exec web -- sh -c 'cat >/root/serve.pl; setsid perl /root/serve.pl >/dev/null 2>&1 </dev/null & sleep 1' <tests/e2e/guest/serve.pl
 equal "vm show --json has the ports" "$(alice vm show web --json | jq -c '.publish[0]')" \
     '{"address":"localhost","host_port":8080,"guest_port":80,"protocol":"tcp"}'
-contains "vm show has them for people" "$(alice vm show web)" "localhost:8080->80/tcp localhost:5353->53/udp"
+contains "vm show has them for people" "$(alice vm show web)" "localhost:8080->80/tcp localhost:5353->5400/udp"
 check "TCP over 127.0.0.1" until_true 20 client line 127.0.0.1 8080
 check "TCP over ::1" client line ::1 8080
 check "4 MiB and a half-closed connection" client echo 127.0.0.1 8080
@@ -41,7 +41,7 @@ check "UDP over 127.0.0.1" client datagram 127.0.0.1 5353
 check "UDP over ::1" client datagram ::1 5353
 capture alice vm ports web
 contains "vm ports names program and endpoint" "$(echo "$out" | tr -s ' ')" "web tcp 0.0.0.0 80 perl web.vm:80 http://web.vm:80 localhost:8080"
-contains "of UDP too" "$(echo "$out" | tr -s ' ')" "web udp 0.0.0.0 53 perl web.vm:53 - localhost:5353"
+contains "of UDP too" "$(echo "$out" | tr -s ' ')" "web udp 0.0.0.0 5400 perl web.vm:5400 - localhost:5353"
 equal "vm ports --json" "$(alice vm ports web --json | jq -c '.vms[0].ports[] | select(.port == 80) | .published')" \
     '[{"address":"localhost","port":8080}]'
 capture alice vm ports nobody web
@@ -77,7 +77,7 @@ check "and with the next engine" until_true 10 alice daemon status --json
 check "too" say three
 contains "which knows what is there already" "$(alice vm publish web 8083:80)" "localhost:8083->80/tcp"
 check "and opens more" client line ::1 8083
-ended=$held_PID
+ended=${held_PID:-}
 kill -9 "$(forward_pid)"
 eval "exec ${held[1]}>&-"
 wait "$ended" 2>/dev/null

@@ -1,10 +1,10 @@
 # In the guest: TCP port 80 echoes lines at once, and what is more than a line when its sender
-# is done; UDP port 53 echoes.
+# is done; UDP port 5400 echoes.
 use strict;
 use Socket;
 
 my ($udp, $tcp);
-socket($udp, PF_INET, SOCK_DGRAM, 0) && bind($udp, sockaddr_in(53, INADDR_ANY)) or die;
+socket($udp, PF_INET, SOCK_DGRAM, 0) && bind($udp, sockaddr_in(5400, INADDR_ANY)) or die;
 if (!fork) {
     while (defined(my $from = recv($udp, my $data, 65536, 0))) { send($udp, $data, 0, $from) }
     exit;
