@@ -25,12 +25,14 @@ static uint8_t *put32(uint8_t *at, uint32_t value) {
 
 /* --- questions --------------------------------------------------------------------------- */
 
-static char lower(char c) {
-    return (char) (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+/* As it is written in a name: small, or '?' for a byte that has no place in one, a dot in a label too. */
+static char name_byte(uint8_t byte) {
+    if (byte <= ' ' || byte >= 0x7f || byte == '.')
+        return '?';
+    return (char) (byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : byte);
 }
 
-/* The name at `at`: where it ends, or 0 when it is none of plain labels. A byte that has no
- * place in a host's name, a dot in a label too, becomes '?'. */
+/* The name at `at`: where it ends, or 0 when it is none of plain labels. */
 static size_t take_name(const uint8_t *query, size_t size, size_t at, char name[EGRESS_NAME_MAX]) {
     size_t used = 0;
     while (at < size && query[at] != 0) {
@@ -38,7 +40,7 @@ static size_t take_name(const uint8_t *query, size_t size, size_t at, char name[
         if (label > 63 || label >= size - at || used + label + 1 >= EGRESS_NAME_MAX)
             return 0;
         for (; label > 0; label--, at++)
-            name[used++] = query[at] > ' ' && query[at] < 0x7f && query[at] != '.' ? lower((char) query[at]) : '?';
+            name[used++] = name_byte(query[at]);
         name[used++] = '.';
     }
     name[used > 1 ? used - 1 : used] = '\0';
