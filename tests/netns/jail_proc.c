@@ -94,7 +94,8 @@ static const char *link_of(pid_t pid, const char *fd, char out[256]) {
     return out;
 }
 
-/* banger-jail: /dev/null three times, its three files, a signalfd and two pipes. */
+/* banger-jail: /dev/null three times, its three files, a signalfd and two pipes, of which one is the
+ * log's fifo where the VMM opens that by name. */
 static void jail_descriptors(pid_t pid) {
     char path[64], link[256], seen[4096] = "";
     static const char *const wanted[] = {"/log", "/status", "/console"};
@@ -112,7 +113,7 @@ static void jail_descriptors(pid_t pid) {
         }
         if (strcmp(link, "/dev/null") == 0)
             null++;
-        else if (strncmp(link, "pipe:", 5) == 0)
+        else if (strncmp(link, "pipe:", 5) == 0 || (strcmp(link, "/vm/log") == 0 && atoi(fd) > 6))
             pipes++;
         else if (strstr(link, "signalfd"))
             signals++;
