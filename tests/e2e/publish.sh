@@ -79,7 +79,7 @@ contains "which knows what is there already" "$(alice vm publish web 8083:80)" "
 check "and opens more" client line ::1 8083
 ended=${held_PID:-}
 kill -9 "$(forward_pid)"
-eval "exec ${held[1]}>&-"
+eval "exec ${held[1]:-9}>&-"
 wait "$ended" 2>/dev/null
 check "banger-forward killed: the ports are back" until_true 10 client line 127.0.0.1 8080
 check "UDP too" client datagram ::1 5353

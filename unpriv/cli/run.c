@@ -52,7 +52,6 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
     (void) cJSON_AddStringToObject(args, "egress",
                                    options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none"));
-    (void) cJSON_AddStringToObject(args, "egress", options_given(l->in, OPT_NAT) ? "nat" : "none");
     if (l->in->port_count > 0)
         (void) cJSON_AddItemToObject(args, "publish", publish_arguments(l->in));
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
