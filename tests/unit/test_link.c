@@ -1,7 +1,7 @@
 /* The agent link over a socketpair: the test plays the guest's agent, well-behaved
  * and hostile, and the client. */
 #include "../../common/io.h"
-#include "../../unpriv/agent/link.h"
+#include "../../unpriv/agent/internal.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -125,13 +125,16 @@ static int command_end(struct command *c) {
     return c->result;
 }
 
-/* The OPEN that the guest gets: the channel's number. */
+/* The OPEN that the guest gets, and the question whether it has got it: the channel's number. */
 static uint32_t guest_opened(int sock) {
     uint8_t payload[MUX_PAYLOAD_MAX];
     struct mux_header header = guest_read(sock, payload);
     cr_assert_eq(header.type, MUX_OPEN);
     cr_assert_eq(header.length, 4);
     cr_assert_eq(memcmp(payload, "open", 4), 0);
+    struct mux_header ping = guest_read(sock, payload);
+    cr_assert_eq(ping.type, MUX_PING);
+    guest_send(sock, MUX_PONG, 0, payload, ping.length);
     return header.channel;
 }
 
@@ -345,6 +348,31 @@ Test(link, tells_the_guest_when_the_client_leaves) {
     guest_exit(agent.sock, channel, 0);
     (void) usleep(50000);
     cr_assert(link_alive(link));
+    link_drop(link);
+    (void) close(agent.sock);
+}
+
+static void expect_types(int sock, const enum mux_type *types, size_t count) {
+    uint8_t payload[MUX_PAYLOAD_MAX];
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(guest_read(sock, payload).type, types[i], "%zu", i);
+}
+Test(link, a_guest_that_takes_neither_a_command_nor_its_signal_ends_it) {
+    static const enum mux_type wanted[] = {MUX_OPEN, MUX_PING, MUX_CLOSE, MUX_SIGNAL, MUX_PING, MUX_CLOSE};
+    const struct mux_signal number = {.signal = 15};
+    struct agent agent = {0};
+    struct link *link = open_good(&agent);
+    struct command c;
+    link->open_ms = link->signal_ms = 100;
+    command_start(&c, link);
+    cr_assert_eq(command_end(&c), -ETIMEDOUT);
+    expect_types(agent.sock, wanted, 3);
+    command_start(&c, link);
+    (void) guest_opened(agent.sock);
+    (void) poll(NULL, 0, 300); /* one that has taken it may be silent for as long as it likes */
+    client_send(c.client, MUX_SIGNAL, &number, sizeof(number));
+    cr_assert_eq(command_end(&c), -ETIMEDOUT);
+    expect_types(agent.sock, wanted + 3, 3);
     link_drop(link);
     (void) close(agent.sock);
 }

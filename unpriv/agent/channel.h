@@ -29,6 +29,7 @@ enum link_end {
     LINK_CLIENT_GONE,  /* the client's end is closed */
     LINK_CLIENT_BROKE, /* the client broke the protocol */
     LINK_GUEST_BROKE,  /* the guest broke the protocol on this channel */
+    LINK_STUCK,        /* the guest does not answer */
     LINK_DEAD,         /* the link ended */
 };
 

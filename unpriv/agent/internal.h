@@ -22,6 +22,7 @@ struct link {
     uint64_t last_ping, last_pong;
     link_query *on_query; /* NULL: nobody takes lookups */
     void *on_query_arg;
+    int open_ms, signal_ms; /* how long the guest may take to notice a new command, or a signal for one */
 
     pthread_mutex_t write_lock; /* one frame at a time */
 
@@ -33,6 +34,11 @@ struct link {
  * nothing for LINK_WRITE_MS. */
 int link_send(struct link *link, const struct mux_header *header, const void *payload);
 #define LINK_WRITE_MS 30000
+
+/* Sends a PING, which the guest answers after all that was sent before: its number, 0 when the link is dead. */
+uint64_t link_ping_send(struct link *link);
+/* 1 when that one has been answered. */
+int link_ping_answered(struct link *link, uint64_t number);
 
 /* Opens a channel for `client` in the table, and takes it out again. */
 int link_channel_add(struct link *link, struct link_channel *channel, int client);

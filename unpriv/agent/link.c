@@ -19,6 +19,8 @@
 #define SLICE_MS       100 /* how often a wait looks at `cancelled` */
 #define READER_STACK   131072
 #define WELCOME_FRAME  (sizeof(struct mux_header) + sizeof(struct mux_welcome))
+#define OPEN_MS        60000 /* emulation on a busy host is slow */
+#define SIGNAL_MS      10000
 
 /* --- writing ------------------------------------------------------------------ */
 
@@ -254,6 +256,8 @@ static struct link *link_new(int sock) {
     (void) pthread_mutex_init(&link->lock, NULL);
     (void) pthread_mutex_init(&link->write_lock, NULL);
     link->sock = sock;
+    link->open_ms = OPEN_MS;
+    link->signal_ms = SIGNAL_MS;
     link->holders = 1;
     link->alive = 1;
     return link;
@@ -348,6 +352,21 @@ void link_channel_remove(struct link *link, struct link_channel *channel) {
     link_channel_free(channel);
 }
 
+uint64_t link_ping_send(struct link *link) {
+    (void) pthread_mutex_lock(&link->lock);
+    uint64_t number = ++link->last_ping;
+    (void) pthread_mutex_unlock(&link->lock);
+    struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_PING, .length = sizeof(number)};
+    return link_send(link, &header, &number) ? 0 : number;
+}
+
+int link_ping_answered(struct link *link, uint64_t number) {
+    (void) pthread_mutex_lock(&link->lock);
+    int answered = link->last_pong >= number;
+    (void) pthread_mutex_unlock(&link->lock);
+    return answered;
+}
+
 int link_ping(struct link *link, int timeout_ms, struct err *e) {
     struct timespec until;
     (void) clock_gettime(CLOCK_MONOTONIC, &until);
@@ -357,11 +376,8 @@ int link_ping(struct link *link, int timeout_ms, struct err *e) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
-    (void) pthread_mutex_lock(&link->lock);
-    uint64_t number = ++link->last_ping;
-    (void) pthread_mutex_unlock(&link->lock);
-    struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_PING, .length = sizeof(number)};
-    if (link_send(link, &header, &number))
+    uint64_t number = link_ping_send(link);
+    if (number == 0)
         return err_set(e, EPIPE, "the connection to the guest's agent is broken");
     int r = 0;
     (void) pthread_mutex_lock(&link->lock);
