@@ -51,7 +51,7 @@ COMMON_SRC := $(wildcard common/*.c)
 HELPER_SRC := $(wildcard priv-helper/*.c policy/*.c)
 HELPER_LIB := -lnftnl -lmnl -lmd -lseccomp -ldevmapper
 JAIL_SRC   := $(wildcard unpriv/vmm/jail/*.c)
-AGENT_SRC  := $(wildcard guest/agent/*.c)
+AGENT_SRC  := $(wildcard guest/agent/*.c common/tree_*.c)
 # What the processes that fetch and import share and the engine never has: foreign JSON, and messages to it.
 CONFINED_SRC := $(addprefix unpriv/image/,messages.c oci_config.c oci_manifest.c)
 IMPORT_SRC := $(wildcard unpriv/image/import/*.c unpriv/kernel/import/*.c) $(CONFINED_SRC) \

@@ -20,7 +20,7 @@
  *     service.c  what the agent itself can be asked, each in a process like a command's
  *     service_ports.c  the ports that are listened on
  *
- * The binary is static, includes common/mux.h and nothing else of common/, and
+ * The binary is static, includes common/mux.h and common/tree.h and nothing else of common/, and
  * allocates only what is bounded here. */
 #ifndef BANGER_GUEST_AGENT_H
 #define BANGER_GUEST_AGENT_H
@@ -233,6 +233,8 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
  * name. It answers on stdout; when it fails, one line on stderr says why. */
 int agent_service(int argc, char **argv);
 int service_stats(int argc, char **argv);
+int service_put(int argc, char **argv);
+int service_get(int argc, char **argv);
 
 /* "ports": the ports that the guest's programs listen on. */
 int service_ports(int argc, char **argv);

@@ -14,9 +14,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } services[] = {
-    {"version", service_version},
-    {"stats", service_stats},
-    {"ports", service_ports},
+    {"version", service_version}, {"stats", service_stats}, {"ports", service_ports},
+    {"put", service_put},         {"get", service_get},
 };
 
 int agent_service(int argc, char **argv) {

@@ -38,6 +38,7 @@ struct pump {
     struct channel_end *end;
     struct err *error;
     struct sink sink[2];
+    int input;
     uint32_t credit; /* what we may still send on stream 0 */
     int input_open;
     int finished; /* EXIT came, or the channel was closed */
@@ -83,11 +84,11 @@ static void close_input(struct pump *p) {
     (void) send_frame(p, MUX_EOF, &stream, sizeof(stream));
 }
 
-/* Reads descriptor 0 into one frame. */
+/* Reads the input into one frame. */
 static void read_input(struct pump *p) {
     unsigned char *payload = p->out + sizeof(struct mux_header);
     size_t room = MUX_PAYLOAD_MAX - 1 < p->credit ? MUX_PAYLOAD_MAX - 1 : p->credit;
-    ssize_t n = read(STDIN_FILENO, payload + 1, room);
+    ssize_t n = read(p->input, payload + 1, room);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0) {
@@ -242,7 +243,7 @@ static void on_signal(struct pump *p, int number) {
     case SIGINT:
     case SIGTERM:
     case SIGQUIT:
-        if (p->raw) /* not from the keyboard: that sends bytes now */
+        if (p->raw || p->options->streams) /* not from the keyboard: that sends bytes now */
             give_up(p, number);
         else
             pass_on(p, number);
@@ -268,7 +269,7 @@ static int step(struct pump *p, int signals) {
     short to_socket = (short) (POLLIN | (p->pending ? POLLOUT : 0));
     struct pollfd polls[5] = {{.fd = p->finished ? -1 : p->sock, .events = to_socket},
                               {.fd = signals, .events = POLLIN},
-                              {.fd = reading ? STDIN_FILENO : -1, .events = POLLIN},
+                              {.fd = reading ? p->input : -1, .events = POLLIN},
                               {.fd = p->sink[0].used ? p->sink[0].fd : -1, .events = POLLOUT},
                               {.fd = p->sink[1].used ? p->sink[1].fd : -1, .events = POLLOUT}};
     int now = (p->sink[0].gone && p->sink[0].used) || (p->sink[1].gone && p->sink[1].used);
@@ -303,8 +304,11 @@ int channel_run(int sock, const struct channel_options *options, struct channel_
     p->error = e;
     p->credit = MUX_WINDOW;
     p->input_open = 1;
-    open_sink(&p->sink[0], STDOUT_FILENO, 1);
-    open_sink(&p->sink[1], STDERR_FILENO, 2);
+    static const int standard[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    const int *streams = options->streams ? options->streams : standard;
+    p->input = streams[0];
+    open_sink(&p->sink[0], streams[1], 1);
+    open_sink(&p->sink[1], streams[2], 2);
     int signals = signals_open(), r = 0;
     if (options->tty) {
         p->raw = options->input && terminal_raw() == 0;

@@ -1,4 +1,4 @@
-/* A guest command at this process's descriptors 0, 1 and 2: the client's end of
+/* A guest command at this process's descriptors 0, 1 and 2, or others: the client's end of
  * the command channel (docs/protocol.md, common/mux.h). */
 #ifndef BANGER_CLI_CHANNEL_H
 #define BANGER_CLI_CHANNEL_H
@@ -8,6 +8,8 @@
 struct channel_options {
     int tty;   /* the command has a terminal: raw mode here when descriptor 0 is one, sizes followed */
     int input; /* 0: the command's input is empty */
+    /* For what is no user's command: its streams in place of 0, 1 and 2, and a signal ends it at once. */
+    const int *streams;
 };
 
 struct channel_end {

@@ -360,6 +360,11 @@ static const char publish_details[] =
     "Without IP: on 127.0.0.1 and ::1, for every program of this host and nobody else. At once\n"
     "where the VM runs, and at each start from then on; a stopped VM holds no port.";
 
+static const char cp_details[] =
+    "One of FROM and TO is NAME:PATH, a running VM's; a PATH without / in front begins at root's\n"
+    "home. FROM goes into TO where that is a folder, else under that name; of a folder FROM/. only\n"
+    "what is in it. Modes, times and symbolic links are kept, owners and set-id bits are not.";
+
 static const char register_details[] =
     "The file stays yours and where it is; VMs are made of what it holds then. Its kernel is a\n"
     "distribution's own, with an initramfs of banger's. `image promote` copies the file.";
@@ -388,6 +393,8 @@ const struct command commands[] = {
     {"vm", "set", NULL, "NAME [OPTIONS]", "Change a VM's size or its way out", set_options, 1, 1, 0, command_set, NULL},
     {"vm", "exec", NULL, "NAME [OPTIONS] [-- COMMAND...]", "Run a command or a shell in a running VM", exec_options, 1,
      1, 1, command_exec, exec_details},
+    {"vm", "cp", NULL, "FROM TO [OPTIONS]", "Copy files and folders into a VM or out of it", quiet_options, 2, 2, 0,
+     command_cp, cp_details},
     {"vm", "ssh", NULL, "NAME [-- COMMAND...]", "The same through the guest's ssh server", plain_options, 1, 1, 1,
      command_ssh, NULL},
     {"vm", "egress", NULL, "NAME [OPTIONS]", "Show what a VM may reach and what it has asked for", show_options, 1, 1,

@@ -7,6 +7,7 @@
 int command_list(const struct invocation *in);
 int command_show(const struct invocation *in);
 int command_set(const struct invocation *in);
+int command_cp(const struct invocation *in);
 int command_logs(const struct invocation *in);
 
 /* errands.c */

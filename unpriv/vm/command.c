@@ -137,3 +137,19 @@ int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *
     }
     return rc;
 }
+
+int vm_command_service(const char *const argv[], struct vm_command *command, struct err *e) {
+    struct mux_open open = {.flags = MUX_OPEN_AGENT};
+    *command = (struct vm_command){.open = calloc(1, MUX_PAYLOAD_MAX), .size = sizeof(open) + 2};
+    if (!command->open)
+        return err_set(e, ENOMEM, "out of memory");
+    int rc = 0;
+    for (; rc == 0 && argv[open.argc]; open.argc++)
+        rc = add_string(command, argv[open.argc], e);
+    memcpy(command->open, &open, sizeof(open));
+    if (rc) {
+        free(command->open);
+        command->open = NULL;
+    }
+    return rc;
+}

@@ -283,6 +283,8 @@ struct vm_command {
 };
 /* `config`: how the image is run (run_config.h), or NULL. */
 int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *command, struct err *e);
+/* A service of the agent's own, argv[0] its name. */
+int vm_command_service(const char *const argv[], struct vm_command *command, struct err *e);
 /* Runs it in the VM, hands the client its channel, waits for the end. Needs no lock. */
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e);
@@ -300,6 +302,6 @@ int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
     vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress, vm_op_stats, vm_op_publish,
-    vm_op_publishable, vm_op_ports;
+    vm_op_publishable, vm_op_ports, vm_op_copy;
 
 #endif

@@ -12,6 +12,7 @@
 
 #define FULL "stopped by its VMM because the host's disk is full; it goes on when there is room"
 
+/* clang-format off */
 const struct rpc_op vm_ops[] = {
     {"vm.create", vm_op_create},
     {"vm.start", vm_op_start},
@@ -24,15 +25,17 @@ const struct rpc_op vm_ops[] = {
     {"vm.show", vm_op_show},
     {"vm.exec", vm_op_exec},
     {"vm.run", vm_op_run},
+    {"vm.copy", vm_op_copy},
     {"vm.logs", vm_op_logs},
-    {"vm.stats", vm_op_stats},
     {"image.build", vm_op_build},
     {"vm.egress", vm_op_egress},
+    {"vm.stats", vm_op_stats},
     {"vm.publish", vm_op_publish},
     {"vm.publishable", vm_op_publishable},
     {"vm.ports", vm_op_ports},
     {NULL, NULL},
 };
+/* clang-format on */
 
 int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) rpc;

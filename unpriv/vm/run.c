@@ -90,6 +90,23 @@ static int parse(const struct rpc *rpc, const char *image, const char *workspace
     return rc;
 }
 
+/* In a VM that is up already. Takes the command. */
+static int exec_in(struct rpc *rpc, const struct vm_record *r, struct vm_command *command, cJSON **result,
+                   struct err *e) {
+    int rc = 0;
+    struct vm_live *live = vm_live_hold(r);
+    if (!live)
+        rc = err_set(e, ENOMEM, "out of memory");
+    else if (r->state == VM_STARTING && vm_live_runs(live))
+        rc = err_set(e, EAGAIN, "VM %s is still starting: try again when `banger vm list` says running", r->name);
+    else
+        rc = vm_exec(rpc, live, r, command, result, e);
+    if (live)
+        vm_live_drop(live);
+    free(command->open);
+    return rc;
+}
+
 int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     struct vm_command command;
@@ -97,19 +114,23 @@ int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
     if (rc == 0)
         rc = parse(rpc, r.image, r.workspace, &command, e);
-    if (rc)
-        return rc;
-    struct vm_live *live = vm_live_hold(&r);
-    if (!live)
-        rc = err_set(e, ENOMEM, "out of memory");
-    else if (r.state == VM_STARTING && vm_live_runs(live))
-        rc = err_set(e, EAGAIN, "VM %s is still starting: try again when `banger vm list` says running", r.name);
-    else
-        rc = vm_exec(rpc, live, &r, &command, result, e);
-    if (live)
-        vm_live_drop(live);
-    free(command.open);
-    return rc;
+    return rc ? rc : exec_in(rpc, &r, &command, result, e);
+}
+
+int vm_op_copy(struct rpc *rpc, cJSON **result, struct err *e) {
+    struct vm_record r;
+    struct vm_command command;
+    const char *name = json_string(rpc->args, "name", e);
+    const char *path = name ? json_string(rpc->args, "path", e) : NULL;
+    const char *from = path ? json_string_or(rpc->args, "from", "", e) : NULL;
+    if (!from)
+        return -EINVAL;
+    const int put = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(rpc->args, "from"));
+    const char *const argv[] = {put ? "put" : "get", path, put ? from : NULL, NULL};
+    int rc = store_vm_get(name, &r, e);
+    if (rc == 0)
+        rc = vm_command_service(argv, &command, e);
+    return rc ? rc : exec_in(rpc, &r, &command, result, e);
 }
 
 /* A VM made for one command is gone with it: the client asked for that, or left. */

@@ -1,0 +1,282 @@
+/* Trees of files as streams: what is sent is what arrives, and what no sender sends harms nobody. */
+#include "../../common/tree.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/banger-tree.XXXXXX";
+static struct tree_sender sender;
+static struct tree_receiver receiver;
+static int stream;
+static char left[256];
+static size_t left_count;
+
+static void enter(void) {
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+    stream = memfd_create("stream", MFD_CLOEXEC);
+}
+static void leave(void) {
+    char command[128];
+    (void) snprintf(command, sizeof(command), "chmod -R u+w %s; rm -rf %s", folder, folder);
+    cr_assert_eq(system(command), 0); // NOLINT(cert-env33-c): a folder of the test's own
+}
+static void note(void *arg, const char *path, int code) {
+    (void) arg;
+    (void) snprintf(left, sizeof(left), "%s:%d", path, code);
+    left_count++;
+}
+static void shell(const char *command) {
+    cr_assert_eq(system(command), 0, "%s", command); // NOLINT(cert-env33-c)
+}
+
+static int send_it(const char *path) {
+    cr_assert_eq(ftruncate(stream, 0), 0);
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+    sender = (struct tree_sender){.fd = stream, .left_out = note};
+    return tree_send(&sender, path);
+}
+static int receive_it(const char *path, const char *base) {
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+    receiver = (struct tree_receiver){.fd = stream, .keep_room = 1, .left_out = note};
+    return tree_receive(&receiver, path, base);
+}
+static int copy(const char *from, const char *to) {
+    char base[TREE_NAME_MAX + 1];
+    tree_base(from, base);
+    int sent = send_it(from);
+    int received = receive_it(to, base);
+    return sent ? sent : received;
+}
+
+/* --- hand-made streams ------------------------------------------------------------ */
+
+static void raw(const void *data, size_t size) {
+    cr_assert_eq(write(stream, data, size), (ssize_t) size);
+}
+static void entry(enum tree_type type, const char *name, const char *target) {
+    const struct tree_entry e = {
+        .type = type, .mode = 07777, .name_size = (uint32_t) strlen(name), .target_size = (uint32_t) strlen(target)};
+    raw(&e, sizeof(e));
+    raw(name, strlen(name));
+    raw(target, strlen(target));
+}
+static void chunk(const char *text) {
+    uint32_t size = (uint32_t) strlen(text);
+    raw(&size, sizeof(size));
+    raw(text, size);
+}
+
+TestSuite(tree, .init = enter, .fini = leave);
+
+Test(tree, a_tree_arrives_as_it_was) {
+    shell("mkdir -p a/b/c a/empty && echo one >a/one && head -c 300000 /dev/urandom >a/b/big && : >a/b/c/none && "
+          "ln -s ../one a/b/link && ln -s /nowhere a/gone && chmod 751 a/one && chmod 500 a/b/c && "
+          "touch -d '2001-02-03 04:05:06.789' a/one a/b && touch -h -d 2002-01-01 a/gone && mkdir to");
+    cr_assert_eq(copy("a", "to"), 0, "%s%s", sender.said, receiver.said);
+    shell("diff -r --no-dereference a to/a && test \"$(cd a && find . -printf '%p %m %T@ %l\\n' | sort)\" = "
+          "\"$(cd to/a && find . -printf '%p %m %T@ %l\\n' | sort)\"");
+    cr_assert_eq(sender.bytes, 300004u);
+    cr_assert_eq(receiver.bytes, 300004u);
+    cr_assert_eq(receiver.total, 300004u);
+}
+
+Test(tree, where_it_goes) {
+    shell("mkdir a to && echo one >a/x && echo two >file && ln -s a link");
+    cr_assert_eq(copy("a/", "new"), 0, "%s", receiver.said);
+    cr_assert_eq(copy("a/.", "to"), 0);
+    cr_assert_eq(copy("file", "to/"), 0);
+    cr_assert_eq(copy("file", "other"), 0);
+    cr_assert_eq(copy("a", "."), 0, "onto itself");
+    cr_assert_eq(copy("link", "to"), 0);
+    cr_assert_eq(copy("link/", "to/deep"), 0);
+    shell("cmp a/x new/x && cmp a/x to/x && cmp file to/file && cmp file other && test \"$(readlink to/link)\" = a && "
+          "cmp a/x to/deep/x && test \"$(find . -name '.banger-*')\" = ''");
+    cr_assert_eq(copy("file", "nowhere/file"), -ENOENT);
+    cr_assert_str_eq(receiver.said, "there is no folder for nowhere/file: make it first");
+    cr_assert_eq(copy("file", "nowhere/"), -ENOENT);
+    cr_assert_eq(copy("a", "other"), -EEXIST);
+    cr_assert_str_eq(receiver.said, "other is there and no folder: move it away");
+    cr_assert_eq(copy("nothing", "to"), -ENOENT);
+    cr_assert_str_eq(sender.said, "cannot read nothing: No such file or directory");
+    cr_assert_str_eq(receiver.said, sender.said, "and the other side knows");
+    cr_assert_eq(copy("file/", "to"), -ENOTDIR);
+}
+
+Test(tree, one_that_is_there_is_replaced) {
+    shell("mkdir -p a/in to/a/in && echo new >a/x && echo old >to/a/x && echo kept >to/a/in/y && ln -s /etc/passwd a/l "
+          "&& "
+          "ln -s x to/a/l && chmod 700 a && chmod 755 to/a");
+    cr_assert_eq(copy("a", "to"), 0, "%s", receiver.said);
+    shell(
+        "test \"$(cat to/a/x)\" = new && test \"$(cat to/a/in/y)\" = kept && test \"$(readlink to/a/l)\" = /etc/passwd "
+        "&& test \"$(stat -c %a to/a)\" = 755");
+    shell("rm to/a/x && mkdir to/a/x");
+    cr_assert_eq(copy("a", "to"), -EISDIR);
+    cr_assert_str_eq(receiver.said, "cannot put a file in the place of a/x: Is a directory");
+}
+
+Test(tree, special_files_are_left_out_and_told) {
+    shell("mkdir a && mkfifo a/pipe && echo one >a/one");
+    cr_assert_eq(copy("a", "to"), 0);
+    cr_assert_str_eq(left, "to/pipe:0");
+    cr_assert_eq(left_count, 2u, "by both sides");
+    cr_assert_eq(access("to/one", F_OK), 0);
+    cr_assert_eq(copy("a/pipe", "b"), -EOPNOTSUPP, "alone it is an error");
+}
+
+Test(tree, names_of_more_than_one_part_go_nowhere) {
+    static const char *const names[] = {"../out", "/tmp/out", "..", ".", "", "a/b"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cr_assert_eq(ftruncate(stream, 0), 0);
+        cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+        entry(TREE_TOTAL, "", "");
+        entry(TREE_FOLDER, "", "");
+        entry(TREE_FILE, names[i], "");
+        chunk("evil");
+        chunk("");
+        entry(TREE_LEAVE, "", "");
+        entry(TREE_END, "", "");
+        cr_assert_eq(receive_it("in", "x"), -EPROTO, "%s", names[i]);
+        shell("test ! -e out && test \"$(ls)\" = in && test \"$(ls -A in)\" = '' && rmdir in");
+    }
+}
+
+Test(tree, a_link_is_no_way_out) {
+    shell("mkdir outside in && echo safe >outside/file");
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FOLDER, "", "");
+    entry(TREE_LINK, "way", "../../outside");
+    entry(TREE_FOLDER, "way", "");
+    entry(TREE_FILE, "file", "");
+    chunk("evil");
+    chunk("");
+    cr_assert_eq(receive_it("in", "x"), -EEXIST);
+    shell("test \"$(cat outside/file)\" = safe && test \"$(ls outside)\" = file");
+}
+
+Test(tree, a_file_replaces_a_link_and_not_what_it_leads_to) {
+    shell("mkdir in && echo safe >file && ln -s ../file in/f");
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FILE, "", "");
+    chunk("new");
+    chunk("");
+    entry(TREE_END, "", "");
+    cr_assert_eq(receive_it("in", "f"), 0, "%s", receiver.said);
+    shell("test \"$(cat file)\" = safe && test \"$(cat in/f)\" = new && test ! -L in/f && test \"$(stat -c %a in/f)\" "
+          "= 777");
+}
+
+Test(tree, a_cut_stream_leaves_no_half_file) {
+    shell("mkdir in && head -c 200000 /dev/zero >file && echo old >in/file");
+    cr_assert_eq(send_it("file"), 0);
+    cr_assert_eq(ftruncate(stream, 150000), 0);
+    cr_assert_eq(receive_it("in", "file"), -EPIPE);
+    cr_assert_str_eq(receiver.said, "the copy was broken off");
+    shell("test \"$(ls -A in)\" = file && test \"$(cat in/file)\" = old");
+}
+
+Test(tree, a_sender_that_cannot_go_on_says_why) {
+    const uint32_t failed = TREE_CHUNK_FAILED;
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FILE, "", "");
+    chunk("half");
+    raw(&failed, sizeof(failed));
+    entry(TREE_FAILED, "the disk is broken", "");
+    cr_assert_eq(receive_it(".", "file"), -EREMOTEIO);
+    cr_assert_str_eq(receiver.said, "the disk is broken");
+    shell("test \"$(ls -A)\" = ''");
+}
+
+/* Anything else that is no tree. */
+static void refused(void) {
+    cr_assert_eq(receive_it(".", "x"), -EPROTO, "%s", receiver.said);
+    cr_assert_eq(ftruncate(stream, 0), 0);
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+}
+Test(tree, what_no_sender_sends) {
+    const uint32_t huge = TREE_CHUNK_MAX + 1;
+    struct tree_entry odd = {.type = TREE_TOTAL, .reserved = 1};
+    raw(&odd, sizeof(odd));
+    refused();
+    odd = (struct tree_entry){.type = TREE_TOTAL, .name_size = TREE_NAME_MAX + 1};
+    raw(&odd, sizeof(odd));
+    refused();
+    odd = (struct tree_entry){.type = TREE_END + 1};
+    raw(&odd, sizeof(odd));
+    refused();
+    entry(TREE_FILE, "", "");
+    refused();
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_LEFT_OUT, "", "");
+    refused();
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FILE, "named", "");
+    refused();
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_LINK, "", "");
+    refused();
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FILE, "", "");
+    raw(&huge, sizeof(huge));
+    refused();
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FILE, "", "");
+    chunk("");
+    entry(TREE_LEAVE, "", "");
+    refused();
+    odd = (struct tree_entry){.type = TREE_TOTAL, .name_size = 3};
+    raw(&odd, sizeof(odd));
+    raw("a\0b", 3);
+    refused();
+}
+
+Test(tree, too_deep_is_refused) {
+    entry(TREE_TOTAL, "", "");
+    entry(TREE_FOLDER, "", "");
+    for (int i = 0; i < TREE_DEPTH_MAX; i++)
+        entry(TREE_FOLDER, "d", "");
+    cr_assert_eq(receive_it(".", "x"), -EPROTO);
+    cr_assert_eq(copy("x", "y"), -ELOOP, "nor sent");
+    cr_assert_not_null(strstr(sender.said, "too many folders in each other"));
+}
+
+Test(tree, what_the_disk_has_no_room_for_is_refused_before) {
+    const struct tree_entry total = {.type = TREE_TOTAL, .size = 1ull << 60};
+    raw(&total, sizeof(total));
+    cr_assert_eq(receive_it(".", "x"), -ENOSPC);
+    cr_assert_not_null(strstr(receiver.said, "MiB are free where x goes, too little for it"));
+}
+
+Test(tree, answers) {
+    cr_assert_eq(tree_answer(stream, ""), 0);
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+    receiver.fd = stream;
+    cr_assert_eq(tree_answered(&receiver), 0);
+    cr_assert_eq(ftruncate(stream, 0), 0);
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+    cr_assert_eq(tree_answer(stream, "no"), 0);
+    cr_assert_eq(lseek(stream, 0, SEEK_SET), 0);
+    cr_assert_eq(tree_answered(&receiver), -EREMOTEIO);
+    cr_assert_str_eq(receiver.said, "no");
+}
+
+Test(tree, bases) {
+    static const char *const table[][2] = {{"a", "a"}, {"/x/a/", "a"}, {"a//", "a"},    {".", ""},
+                                           {"..", ""}, {"/", ""},      {"x/.", ""},     {"x/..", ""},
+                                           {"", ""},   {"./", ""},     {"x/...", "..."}};
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char base[TREE_NAME_MAX + 1];
+        tree_base(table[i][0], base);
+        cr_assert_str_eq(base, table[i][1], "%s", table[i][0]);
+    }
+}
