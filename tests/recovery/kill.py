@@ -2,6 +2,7 @@
 afterwards (world.py): nothing lost, nothing left, everything true, and the same works again.
 
   kill.py EVERY [OPERATION...]      EVERY: one step in so many, at random (SEED); 1: all
+                                    ROLE: of that process alone
 """
 import os, random, sys, time
 from world import *
@@ -198,7 +199,8 @@ def operation(name, rng):
     if not counts:
         print(f"not ok {name}: undisturbed", flush=True)
         return False
-    places = [(role, step) for role, count in counts.items() for step in range(count)]
+    places = [(role, step) for role, count in counts.items() for step in range(count)
+              if os.environ.get("ROLE", role) == role]
     if EVERY > 1:
         places = sorted(rng.sample(places, min(len(places), max(1, len(places) // EVERY))))
     for role, step in places:
