@@ -165,6 +165,8 @@ struct vm_records {
     size_t count;
 };
 int vm_records_read(struct vm_records *all, struct err *e);
+/* Ends the VMM that holds the slot's status file, if one does: nothing but its control socket is known of it. */
+void vm_end_unknown(uint32_t slot);
 
 /* --- disks.c ---------------------------------------------------------------------- */
 

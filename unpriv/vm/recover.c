@@ -49,10 +49,11 @@ static int jail_alive(uint32_t slot) {
     return lock == -EWOULDBLOCK;
 }
 
-/* Ends a VMM of which nothing but its control socket is known. */
-static void quit_unknown(uint32_t slot) {
+void vm_end_unknown(uint32_t slot) {
     struct err e;
     long long deadline = io_now_ms() + QUIT_MS;
+    if (!jail_alive(slot))
+        return;
     if (vmm_quit(slot, &e))
         log_warn(0, "slot %u: %s", slot, e.text);
     while (jail_alive(slot) && io_now_ms() < deadline)
@@ -68,7 +69,7 @@ static int find_process(const struct vm_record *r) {
     if (pidfd >= 0 && jail_alive(r->slot) && !vm_pid_ended(pidfd))
         return take_fd(&pidfd);
     if (pidfd < 0)
-        quit_unknown(r->slot);
+        vm_end_unknown(r->slot);
     return -1;
 }
 
@@ -179,8 +180,7 @@ static void remove_orphan(uint32_t slot, void *arg) {
     }
     log_warn(0, "vms/%03x: no VM owns this folder, it is removed", slot);
     events_add(EVENT_MENDED, NULL, "vms/%03x: no VM owns this folder, it is removed", slot);
-    if (jail_alive(slot))
-        quit_unknown(slot);
+    vm_end_unknown(slot);
     if (has_overlay(slot) && priv_snap_down(0, slot, &e))
         log_warn(0, "vms/%03x: %s", slot, e.text);
     if (priv_net_down(0, slot, &e) || vm_folder_remove(slot, &e))

@@ -357,6 +357,8 @@ static void undo_start(struct starting *s, struct vm_live *live) {
     cleanup_fd int pidfd = vm_live_pidfd(live);
     if (pidfd >= 0)
         (void) vm_pid_kill(pidfd);
+    else /* a helper that died may have started it and not said so */
+        vm_end_unknown(s->r->slot);
     if (vm_settle(s->rpc->op, live, s->r, s->never_ready ? VM_FAILED : VM_STOPPED, &e))
         log_error(s->rpc->op, "undoing the start of VM %s: %s", s->r->name, e.text);
 }

@@ -26,7 +26,7 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     vm_publish_end(r);
     struct err cgroup;
     (void) monitor_cgroup_end(r->slot, &cgroup); /* one that stays is remade at the next start */
-    r->state = rc ? VM_STOPPING : state; /* the next start-up takes down what could not be now */
+    r->state = rc ? VM_STOPPING : state;         /* the next start-up takes down what could not be now */
     r->pid = 0;
     struct err store;
     int stored = store_vm_update(r, &store);
