@@ -9,6 +9,7 @@ from world import *
 
 EVERY = int(sys.argv[1])
 SEED = int(os.environ.get("SEED", time.time()))
+SLOW = 6  # seconds after which a trial that ends well is told
 KILLER = WORLD + "/killer"
 NEW = ["vm", "create", "--quiet", "--name", "v", "--image", "r", "--memory", "128M", "--disk-size", "64M"]
 
@@ -139,7 +140,7 @@ def prepare(before):
 def after(name, role, status, killed):
     """What holds however the operation ended. A guest that never became ready leaves a VM that says so."""
     before, command, about, wanted = OPERATIONS[name]
-    settled({"v"} if role in ("jail", "jail-child", "vmm", "vmm-worker", "worker-child") else set())
+    waited = settled({"v"} if role in ("jail", "jail-child", "vmm", "vmm-worker", "worker-child") else set())
     have = state_of(*about)
     if status == 0 and killed is None and have != wanted:
         raise Problem(f"it said it had succeeded, and {about[1]} is {have}")
@@ -150,6 +151,7 @@ def after(name, role, status, killed):
             raise Problem(f"{vm} is lost")
     if about[0] == "vm" and have in ("stopped", "failed"):
         check_disks(about[1])
+    return waited
 
 
 def again(name):
@@ -168,15 +170,18 @@ def trial(name, role, step):
     status, steps, killed, words = traced(role, step, command)
     if status == 200:
         raise Problem("it does not end")
-    after(name, role, status, killed)
+    waited = after(name, role, status, killed)
     again(name)
-    return steps, killed
+    return steps, killed, waited
 
 
 def attempt(name, role, step, tally):
+    begin = time.monotonic()
     try:
-        steps, killed = trial(name, role, step)
+        steps, killed, waited = trial(name, role, step)
         tally["killed" if killed else "unreached"] += 1
+        if time.monotonic() - begin > SLOW:
+            print(f"    {name}, {role} killed at step {step}: right after {time.monotonic() - begin:.0f} s: {'; '.join(waited)}", flush=True)
         return steps
     except (Problem, subprocess.TimeoutExpired, OSError) as e:
         tally["bad"] += 1

@@ -10,6 +10,5 @@ export PYTHONDONTWRITEBYTECODE=1
 python3 tests/recovery/kill.py "${RECOVERY_EVERY:-1}" "$@"
 status=$?
 [ $status -eq 0 ] || grep -v ' done in ' /home/alice/.local/state/banger/bangerd.log | tail -n 30 | cut -c1-300
-[ -z "${SHOW_LOG:-}" ] || grep -v "done in" /home/alice/.local/state/banger/bangerd.log | cut -c1-260
 alice daemon stop >/dev/null 2>&1
 exit $status
