@@ -6,6 +6,7 @@
 #include "../../common/json.h"
 #include "../../common/version.h"
 #include "../workspace/process.h"
+#include "config.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -107,6 +108,8 @@ static int send_request(struct client_call *call, int sock, struct err *e) {
     (void) cJSON_AddStringToObject(request, "op", call->op);
     (void) cJSON_AddItemToObject(request, "args", call->args ? call->args : cJSON_CreateObject());
     call->args = NULL;
+    if (config_load(NULL) == 0) /* what is wrong with the file is said by what needs it */
+        (void) cJSON_AddNumberToObject(request, "stale_after_s", (double) config_number(NULL, CONFIG_STALE_AFTER));
     cleanup_free char *text = cJSON_PrintUnformatted(request);
     cJSON_Delete(request);
     size_t size = text ? strlen(text) : 0;

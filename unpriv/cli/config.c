@@ -38,11 +38,31 @@ static void show_bytes(int64_t n, char *out, size_t size) {
     (void) snprintf(out, size, "%s", text);
 }
 
+static int64_t never(void) {
+    return 0;
+}
+static void show_duration(int64_t seconds, char *out, size_t size) {
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t i = 0;
+    while (seconds % units[i].seconds)
+        i++;
+    if (seconds)
+        (void) snprintf(out, size, "%" PRId64 "%c", seconds / units[i].seconds, units[i].unit);
+    else
+        (void) snprintf(out, size, "never");
+}
+static int read_bytes(const char *text, int64_t *out) {
+    return options_size(text, 1, out);
+}
+
 /* The engine's own bounds are the same (vm/spec.c); here they are found before an image is pulled. */
 static const struct setting {
     const char *table, *key, *name;
     enum option_id option;
-    int is_size; /* a number of bytes, or a text such as "8G" */
+    int (*read)(const char *text, int64_t *out); /* of a number that can be a text too, such as "8G" */
     int64_t least, most;
     int64_t (*host)(void);                                /* of a number: its default */
     void (*show)(int64_t number, char *out, size_t size); /* NULL: a text */
@@ -51,23 +71,27 @@ static const struct setting {
     const char *origin;                                   /* of the default */
     const char *wanted;
 } settings[CONFIG_KEYS] = {
-    [CONFIG_VCPU] = {TABLE, "vcpu", TABLE ".vcpu", OPT_VCPU, 0, 1, 255, options_default_vcpus, show_count, NULL, NULL,
-                     "a quarter of the host's processors, 1 to 4", "a whole number from 1 to 255"},
-    [CONFIG_MEMORY] = {TABLE, "memory_mib", TABLE ".memory_mib", OPT_MEMORY, 0, 128, UINT32_MAX, options_default_memory,
-                       show_mib, NULL, NULL, "an eighth of the host's memory, 512 MiB to 8 GiB",
+    [CONFIG_VCPU] = {TABLE, "vcpu", TABLE ".vcpu", OPT_VCPU, NULL, 1, 255, options_default_vcpus, show_count, NULL,
+                     NULL, "a quarter of the host's processors, 1 to 4", "a whole number from 1 to 255"},
+    [CONFIG_MEMORY] = {TABLE, "memory_mib", TABLE ".memory_mib", OPT_MEMORY, NULL, 128, UINT32_MAX,
+                       options_default_memory, show_mib, NULL, NULL, "an eighth of the host's memory, 512 MiB to 8 GiB",
                        "a whole number of MiB from 128"},
-    [CONFIG_DISK_SIZE] = {TABLE, "disk_size", TABLE ".disk_size", OPT_DISK_SIZE, 1, 64LL << 20, 16LL << 40,
+    [CONFIG_DISK_SIZE] = {TABLE, "disk_size", TABLE ".disk_size", OPT_DISK_SIZE, read_bytes, 64LL << 20, 16LL << 40,
                           default_disk, show_bytes, NULL, NULL, "banger's own", "a size from 64M to 16T, as in \"8G\""},
-    [CONFIG_ROOT_DISK] = {TABLE, "root_disk", TABLE ".root_disk", OPT_ROOT_DISK, 0, 0, 0, NULL, NULL, ROOT_DISK_WORDS,
-                          "auto", "banger's own: the cheapest that can be had", "one of \"" ROOT_DISK_WORDS "\""},
-    [CONFIG_IMAGE] = {"", "default_image_name", "default_image_name", OPT_IMAGE, 0, 0, 0, NULL, NULL, NULL,
+    [CONFIG_ROOT_DISK] = {TABLE, "root_disk", TABLE ".root_disk", OPT_ROOT_DISK, NULL, 0, 0, NULL, NULL,
+                          ROOT_DISK_WORDS, "auto", "banger's own: the cheapest that can be had",
+                          "one of \"" ROOT_DISK_WORDS "\""},
+    [CONFIG_IMAGE] = {"", "default_image_name", "default_image_name", OPT_IMAGE, NULL, 0, 0, NULL, NULL, NULL,
                       CATALOG_DEFAULT_IMAGE, "banger's own", "an image's name, in quotes and not empty"},
-    [CONFIG_VMM] = {"", "vmm", "vmm", OPT_VMM, 0, 0, 0, NULL, NULL, VMM_WORDS, "auto",
+    [CONFIG_VMM] = {"", "vmm", "vmm", OPT_VMM, NULL, 0, 0, NULL, NULL, VMM_WORDS, "auto",
                     "banger's own: Firecracker where the policy has it and KVM works, else QEMU",
                     "one of \"" VMM_WORDS "\""},
-    [CONFIG_STATS_INTERVAL] = {"", "stats_poll_interval", "stats_poll_interval", OPT_INTERVAL, 0, 1, 3600,
+    [CONFIG_STATS_INTERVAL] = {"", "stats_poll_interval", "stats_poll_interval", OPT_INTERVAL, NULL, 1, 3600,
                                default_interval, show_seconds, NULL, NULL, "banger's own",
                                "a whole number of seconds from 1 to 3600"},
+    [CONFIG_STALE_AFTER] = {"", "auto_stop_stale_after", "auto_stop_stale_after", OPT_HELP, options_duration, 0,
+                            10LL * 365 * 86400, never, show_duration, NULL, NULL, "banger's own: VMs run on",
+                            "a time, as in \"90m\", \"12h\" or \"7d\", or 0 for never"},
 };
 
 static struct config own;            /* of the account's file */
@@ -77,10 +101,9 @@ static char own_file[PATH_MAX + 16]; /* its name, "" while not looked for */
 
 static int take_number(const struct setting *s, const struct toml_entry *entry, int64_t *out) {
     *out = entry->number;
-    if (entry->type == TOML_STRING && s->is_size && options_size(entry->text, 1, out) < 0)
+    if (entry->type == TOML_STRING && (!s->read || s->read(entry->text, out) < 0))
         return 0;
-    return (entry->type == TOML_INTEGER || (entry->type == TOML_STRING && s->is_size)) && *out >= s->least &&
-           *out <= s->most;
+    return (entry->type == TOML_INTEGER || entry->type == TOML_STRING) && *out >= s->least && *out <= s->most;
 }
 
 static int take_text(const struct setting *s, const struct toml_entry *entry, char out[CONFIG_TEXT_MAX]) {

@@ -18,6 +18,7 @@ enum config_key {
     CONFIG_IMAGE,
     CONFIG_VMM,
     CONFIG_STATS_INTERVAL,
+    CONFIG_STALE_AFTER,
     CONFIG_KEYS
 };
 

@@ -68,6 +68,19 @@ static int whole_number(const char *text, int64_t most, int64_t *out) {
     return 0;
 }
 
+int options_duration(const char *text, int64_t *out) {
+    static const char units[] = "smhd";
+    static const int64_t seconds[] = {1, 60, 3600, 86400};
+    char *end = NULL;
+    errno = 0;
+    long long number = isdigit((unsigned char) *text) ? strtoll(text, &end, 10) : -1;
+    const char *unit = end && *end && !end[1] ? strchr(units, *end) : NULL;
+    if (errno || !unit || number > INT64_MAX / 86400)
+        return -EINVAL;
+    *out = number * seconds[unit - units];
+    return 0;
+}
+
 /* RFC 1123, section 2.1: letters, digits and inner hyphens, at most 63. */
 static int is_label(const char *text) {
     size_t length = strlen(text);

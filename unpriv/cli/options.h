@@ -153,6 +153,9 @@ static inline int options_given(const struct invocation *in, enum option_id id) 
  * 0 or -EINVAL. */
 int options_size(const char *text, int64_t unit, int64_t *out);
 
+/* A time: "90s", "15m", "12h", "7d", to seconds. 0 or -EINVAL. */
+int options_duration(const char *text, int64_t *out);
+
 /* 1 when `text` is one of `words`, which are separated by '|'. */
 int options_choice(const char *words, const char *text);
 

@@ -61,7 +61,9 @@ static int exec_ssh(const struct invocation *in, const struct paths *paths, cons
 
 /* The VM, which runs. */
 static int running_vm(const char *name, cJSON **vm, struct err *e) {
-    int r = client_simple("vm.show", client_named(name), vm, e);
+    cJSON *args = client_named(name);
+    (void) cJSON_AddBoolToObject(args, "touch", 1);
+    int r = client_simple("vm.show", args, vm, e);
     if (r == 0 && (strcmp(output_member(*vm, "state"), "running") != 0 || !*output_member(*vm, "address")))
         r = err_set(e, EAGAIN, "%s is not running: start it with `banger vm start %s`", name, name);
     return r;

@@ -6,6 +6,7 @@
 #include "../../common/json.h"
 #include "../../common/log.h"
 #include "../store/events.h"
+#include "../vm/vm.h"
 #include "metrics.h"
 #include "rpc_line.h"
 
@@ -21,12 +22,13 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#define REQUESTS_MAX    64
-#define REQUEST_STACK   ((size_t) 256 * 1024)
-#define REQUEST_WAIT_MS 10000 /* a client has this long to send its line */
-#define ANSWER_WAIT_S   10    /* and this long to take each part of the answer */
-#define STOP_WAIT_MS    5000  /* requests under way get this long to undo themselves */
-#define BUSY_PAUSE_MS   50
+#define REQUESTS_MAX     64
+#define REQUEST_STACK    ((size_t) 256 * 1024)
+#define REQUEST_WAIT_MS  10000 /* a client has this long to send its line */
+#define ANSWER_WAIT_S    10    /* and this long to take each part of the answer */
+#define STOP_WAIT_MS     5000  /* requests under way get this long to undo themselves */
+#define BUSY_PAUSE_MS    50
+#define STALE_AFTER_MOST (10LL * 365 * 86400)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
@@ -139,6 +141,10 @@ static int dispatch(struct rpc *rpc, const cJSON *request, cJSON **result, struc
     rpc->args = args && !cJSON_IsNull(args) ? args : &no_args;
     if (!cJSON_IsObject(rpc->args))
         return err_set(e, EINVAL, "\"args\" must be an object");
+    int64_t stale_after = -1;
+    if (json_integer_or(request, "stale_after_s", 0, STALE_AFTER_MOST, &stale_after, e) ||
+        (stale_after >= 0 && vm_idle_set(stale_after, e)))
+        return -e->code;
     const struct rpc_op *op = find(name);
     if (!op)
         return err_set(e, EOPNOTSUPP,

@@ -26,6 +26,7 @@
 #define EVENT_VM_FOUND         "vm.found" /* start-up: it runs, and goes on */
 #define EVENT_VM_WAITS         "vm.waits" /* its VMM has stopped it, for want of room on the host's disk */
 #define EVENT_VM_GOES_ON       "vm.goes-on"
+#define EVENT_VM_STALE         "vm.stale"  /* nobody has used it for auto_stop_stale_after */
 #define EVENT_VM_MENDED        "vm.mended" /* start-up: something of this VM was put right; the text says what */
 #define EVENT_MENDED           "mended"    /* the same, of no VM that has a record */
 

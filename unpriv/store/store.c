@@ -90,6 +90,9 @@ static const char *const migrations[] = {
     " ('kernel.deleted', old.id, old.name, ''); END;",
     "ALTER TABLE vms ADD COLUMN vmm TEXT NOT NULL DEFAULT 'qemu';",
     "ALTER TABLE vms ADD COLUMN publish TEXT NOT NULL DEFAULT '';",
+    "CREATE TABLE touches ("
+    " vm TEXT PRIMARY KEY REFERENCES vms(id) ON DELETE CASCADE, at INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE settings (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

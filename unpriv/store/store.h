@@ -84,6 +84,12 @@ int store_kernel_update(const struct kernel_record *r, struct err *e); /* by id,
 int store_kernel_delete(const char *id, struct err *e);                /* -EBUSY as for images */
 int store_kernels(void (*each)(const struct kernel_record *r, void *arg), void *arg, struct err *e);
 
+/* When a VM was last used (seconds since 1970; 0: not known), and a setting's value (0 where it has none). */
+int store_touch_get(const char *vm, int64_t *when, struct err *e);
+int store_touch_set(const char *vm, int64_t when, struct err *e); /* nothing where the VM is gone */
+int store_setting_get(const char *key, int64_t *value, struct err *e);
+int store_setting_set(const char *key, int64_t value, struct err *e);
+
 int store_vm_add(const struct vm_record *r, struct err *e); /* -EEXIST: name or slot taken */
 int store_vm_get(const char *name, struct vm_record *r, struct err *e);
 int store_vm_update(const struct vm_record *r, struct err *e); /* by id, all members but id, slot */

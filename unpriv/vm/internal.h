@@ -23,6 +23,8 @@ struct vm_live {
     pthread_mutex_t lock;       /* held while the VM's state changes */
     pthread_mutex_t connecting; /* one reconnection at a time */
     int pidfd;                  /* -1 while it does not run */
+    _Atomic unsigned users;     /* commands and copies under way */
+    _Atomic int64_t touched;    /* seconds since 1970 when it was last used; 0: look in the store */
     _Atomic int full;           /* 1 while its VMM holds it because the host's disk is full */
     struct link *link;          /* NULL until the guest is ready, or when it has to be connected again */
     struct gate *gate;          /* what it may reach; NULL while it does not run */
@@ -98,6 +100,18 @@ int vm_status_lock(uint32_t slot);
 int64_t vm_folder_size(uint32_t slot);
 /* The last line with something in it of `name` in the VM's folder; "" without. */
 void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
+
+/* --- idle.c ------------------------------------------------------------------------ */
+
+/* Something is done with the VM, and is over. */
+void vm_idle_begin(struct vm_live *live);
+void vm_idle_end(struct vm_live *live);
+/* When it was last used, seconds since 1970. */
+int64_t vm_idle_touched(struct vm_live *live, const struct vm_record *r);
+/* Seconds after which a VM that nobody uses is stopped; 0: never. */
+int64_t vm_idle_after(void);
+/* Starts the thread that stops them. */
+int vm_idle_watch(struct err *e);
 
 /* --- set.c ---------------------------------------------------------------------- */
 
@@ -240,6 +254,9 @@ uint32_t vm_resolv_read(void);
 
 /* An id: 16 random hex digits. */
 void vm_id_random(char id[17]);
+
+/* Adds a time, RFC 3339, UTC; null for 0, one that has not come. */
+void vm_json_time(cJSON *object, const char *key, int64_t seconds);
 
 /* --- the operations' steps --------------------------------------------------------- */
 

@@ -22,8 +22,7 @@ const char *vm_state_name(enum vm_state state) {
     }
 }
 
-/* RFC 3339, UTC; null for a time that has not come. */
-static void add_time(cJSON *object, const char *key, int64_t seconds) {
+void vm_json_time(cJSON *object, const char *key, int64_t seconds) {
     char text[32];
     struct tm parts;
     time_t when = (time_t) seconds;
@@ -81,7 +80,7 @@ cJSON *vm_json(const struct vm_record *r) {
     (void) cJSON_AddStringToObject(object, "source", r->source);
     (void) cJSON_AddStringToObject(object, "head", r->head);
     (void) cJSON_AddNumberToObject(object, "pid", r->pid);
-    add_time(object, "created", r->created);
-    add_time(object, "started", r->started);
+    vm_json_time(object, "created", r->created);
+    vm_json_time(object, "started", r->started);
     return object;
 }

@@ -52,6 +52,18 @@ int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     return 0;
 }
 
+/* When it was last used, and when it is stopped if nobody uses it; a client that is about to has said so. */
+static void add_use(cJSON *object, const struct rpc *rpc, struct vm_live *live, const struct vm_record *r) {
+    if (json_true(rpc->args, "touch")) {
+        vm_idle_begin(live);
+        vm_idle_end(live);
+    }
+    int64_t touched = vm_idle_touched(live, r), after = vm_idle_after();
+    int stops = after > 0 && vm_live_runs(live) && live->users == 0;
+    vm_json_time(object, "used", live->users > 0 ? time(NULL) : touched);
+    vm_json_time(object, "stops", stops ? touched + after : 0);
+}
+
 int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     const char *name = json_string(rpc->args, "name", e);
@@ -65,6 +77,8 @@ int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
         (void) cJSON_AddNumberToObject(*result, "uptime_ms", (double) (time(NULL) - r.started) * 1000);
     else
         (void) cJSON_AddNullToObject(*result, "uptime_ms");
+    if (live)
+        add_use(*result, rpc, live, &r);
     (void) cJSON_AddStringToObject(*result, "detail", live && live->full ? FULL : "");
     if (link)
         (void) cJSON_AddStringToObject(*result, "agent", link_welcome(link)->build);

@@ -209,5 +209,5 @@ int vm_recover(struct err *e) {
     vm_publish_recover();
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
-    return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;
+    return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : vm_idle_watch(e);
 }

@@ -43,9 +43,11 @@ static int run(struct rpc *rpc, const char *event, struct vm_live *live, const s
     struct link *link = vm_live_link(live, r->name, e);
     if (!link)
         return -e->code;
+    vm_idle_begin(live);
     int rc = offer_channel(rpc, event, r, &client, e);
     if (rc == 0)
         rc = link_exec(link, command->open, command->size, client, exit, e);
+    vm_idle_end(live);
     link_drop(link);
     return rc ? err_prefix(e, "VM %s", r->name) : 0;
 }

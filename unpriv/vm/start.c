@@ -382,6 +382,8 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
         rc = store_vm_update(r, e);
     }
     vm_dns_changed(r);
+    vm_idle_begin(live);
+    vm_idle_end(live);
     if (rc) {
         undo_start(&s, live);
         return rc;

@@ -28,6 +28,9 @@ void vm_dns_status(struct dns_hello *hello, int *pid);
 /* "running", as in the VM's JSON. */
 const char *vm_state_name(enum vm_state state);
 
+/* From now on VMs that nobody has used for so long are stopped; 0: none is. Kept over restarts. */
+int vm_idle_set(int64_t seconds, struct err *e);
+
 /* How many VMs are running, for daemon.status. */
 int vm_running_count(void);
 
