@@ -62,13 +62,13 @@ in_guest 'mount -t tmpfs -o size=4m tmpfs /mnt'
 capture alice vm cp "$WORLD/data" copy:/mnt
 contains "the guest's disk is full: said" "$status $err" "1 banger: VM copy: there is no room left for data"
 equal "and nothing half is left of it" "$(in_guest 'ls -A /mnt')" ""
-mkdir "$WORLD/small" && mount -t tmpfs -o size=8m,mode=1777 tmpfs "$WORLD/small"
-capture alice vm cp copy:data "$WORLD/small"
+mkdir "$WORLD/copy-small" && mount -t tmpfs -o size=8m,mode=1777 tmpfs "$WORLD/copy-small"
+capture alice vm cp copy:data "$WORLD/copy-small"
 contains "the host's disk is too small: said before" "$status $err" "too little for it: free some and copy again"
 in_guest 'truncate -s 1G /srv/hole'
-capture alice vm cp copy:/proc/kcore "$WORLD/small" # says it has no bytes, or too many
-check "nothing half is left on it" test -z "$(ls -A "$WORLD/small")"
-umount "$WORLD/small"
+capture alice vm cp copy:/proc/kcore "$WORLD/copy-small" # says it has no bytes, or too many
+check "nothing half is left on it" test -z "$(ls -A "$WORLD/copy-small")"
+umount "$WORLD/copy-small"
 for signal in INT KILL; do
     start alice banger vm cp -q "copy:/srv/hole" got/hole
     check "a long copy is under way" until_true 10 sh -c 'ls -A /home/alice/got | grep -q "^\.banger-"'
