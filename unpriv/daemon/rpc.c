@@ -35,6 +35,7 @@ static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 static int running;
 static atomic_int stopping;
 static atomic_int stop_event = -1;
+static atomic_int listening = -1;
 
 /* --- what handlers call ------------------------------------------------------- */
 
@@ -274,27 +275,31 @@ int rpc_serve(int listener, struct err *e) {
         return err_sys(e, ENOMEM, "cannot serve clients");
     (void) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     (void) pthread_attr_setstacksize(&attributes, REQUEST_STACK);
+    atomic_store(&listening, listener);
     atomic_store(&stop_event, event);
     int r;
     do {
         r = accept_one(listener, event, &attributes);
     } while (r == 0);
-    /* From here on a client finds nobody, and may start the next daemon. */
-    (void) shutdown(listener, SHUT_RDWR);
-    atomic_store(&stopping, 1);
+    rpc_stop();
     events_ring(); /* who follows the events sees the end */
     wait_for_requests();
     atomic_store(&stop_event, -1);
+    atomic_store(&listening, -1);
     atomic_store(&stopping, 0);
     (void) pthread_attr_destroy(&attributes);
     return r < 0 ? err_sys(e, -r, "cannot accept clients") : 0;
 }
 
-/* Called by handlers and by the handler of SIGTERM: atomics and write(2) only. */
+/* Called by handlers and by the handler of SIGTERM: atomics, shutdown(2) and write(2) only. Whoever
+ * asked for the end and was answered finds nobody from then on, and may start the next daemon. */
 void rpc_stop(void) {
     const int before = errno;
     const uint64_t one = 1;
     atomic_store(&stopping, 1);
+    const int listener = atomic_load(&listening);
+    if (listener >= 0)
+        (void) shutdown(listener, SHUT_RDWR);
     const int event = atomic_load(&stop_event);
     if (event >= 0 && write(event, &one, sizeof(one)) < 0)
         atomic_store(&stopping, 1);
