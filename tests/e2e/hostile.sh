@@ -60,10 +60,10 @@ equal "it starts again" "$status/$(bad 'cat /root/kept')" 0/kept
 
 # --- garbage in the agent's place -----------------------------------------------------------
 # The agent's process is ended and its port written to: frames that are none.
-bad 'port=$(readlink -f /dev/virtio-ports/org.banger.agent.0 2>/dev/null || echo /dev/vport0p1)
-    setsid sh -c "sleep 1; pkill -9 banger-agent; head -c 4M /dev/urandom >$port; head -c 4M /dev/zero >$port; head -c 4M /dev/urandom >$port" >/dev/null 2>&1 &' >/dev/null
+bad 'port=$(echo /dev/vport*p1)
+    setsid sh -c "sleep 1; kill -9 \$(pidof banger-agent); (head -c 4M /dev/urandom; head -c 4M /dev/zero; head -c 4M /dev/urandom) >$port" >/dev/null 2>&1 &' >/dev/null
 sleep 4
-capture timeout 60 runuser -u alice -- env HOME=/home/alice /usr/local/bin/banger vm exec bad -- true
+capture timeout 90 runuser -u alice -- env HOME=/home/alice /usr/local/bin/banger vm exec bad -- true
 check "garbage: a command is refused with one sentence" test "$status" -ne 0 -a "$(grep -c '^banger: ' <<<"$err")" -eq 1
 check "garbage: the engine is the same" test "$(alice daemon status --json | jq -r .pid)" = "$engine"
 check "garbage: the other guest goes on" others_go_on
