@@ -10,11 +10,12 @@ log=build/check.log
 
 # tier NAME COMMAND...: shows its output, adds the numbers of its last summary line.
 tier() {
-    local name=$1 line
+    local name=$1 line began=$SECONDS
     shift
     echo "=== $name"
     "$@" 2>&1 | tee "$log"
     local status=${PIPESTATUS[0]}
+    echo "($name: $((SECONDS - began)) s)"
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$log" | tail -n 1)
     if [ -z "$line" ]; then
         echo "not ok $name: ended with status $status and no summary"

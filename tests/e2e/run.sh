@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(refusals config headline exec workspace anyimage build recipes kernels lifecycle copy idle disks registered network dns egress publish hostile cancel crash seeing firecracker)
 for part in "${parts[@]}"; do
-    echo "--- $part"
+    echo "--- $part (at $SECONDS s)"
     # shellcheck disable=SC1090
     . "tests/e2e/$part.sh"
 done
