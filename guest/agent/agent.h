@@ -150,7 +150,7 @@ struct agent_parser {
  * the parser until the next call) or all are used. Returns the bytes taken. A header that
  * breaks the protocol makes it hunt for the next HELLO. */
 size_t agent_parser_feed(struct agent_parser *parser, const uint8_t *data, size_t size, int *frame);
-/* The connection was cut: forgets a frame in progress and hunts. */
+/* The connection was cut: forgets a frame in progress, and where there was one hunts. */
 void agent_parser_cut(struct agent_parser *parser);
 
 /* Frames to bytes: one bounded buffer. */

@@ -67,9 +67,12 @@ size_t agent_parser_feed(struct agent_parser *parser, const uint8_t *data, size_
     }
 }
 
+/* Between frames nothing was cut: of a virtio port the news that the host is gone can come after the
+ * next host's HELLO (a queue of its own carries it), and what follows that is for us. */
 void agent_parser_cut(struct agent_parser *parser) {
+    if (parser->have > 0)
+        parser->hunting = 1;
     parser->have = 0;
-    parser->hunting = 1;
 }
 
 size_t agent_out_room(const struct agent_out *out) {

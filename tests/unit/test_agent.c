@@ -452,3 +452,22 @@ Test(agent, port_that_the_host_has_not_opened_is_no_greeting) {
     cr_assert(!greeted(ends[0]));
     (void) close(ends[0]);
 }
+
+/* A virtio port may tell of the last host's end when the next one's HELLO has been read. */
+Test(agent, a_cut_between_frames_costs_none) {
+    static struct agent_parser parser;
+    static const struct mux_header ping = {.magic = MUX_MAGIC, .type = MUX_PING};
+    uint8_t hello[sizeof ping + sizeof(struct mux_hello)] = {0};
+    struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_HELLO, .length = sizeof(struct mux_hello)};
+    int frame = 0;
+    memcpy(hello, &header, sizeof header);
+    cr_assert_eq(agent_parser_feed(&parser, (const uint8_t *) &ping, 5, &frame), 5);
+    agent_parser_cut(&parser); /* in a frame: only a HELLO comes after it */
+    (void) agent_parser_feed(&parser, (const uint8_t *) &ping, sizeof ping, &frame);
+    cr_assert_not(frame);
+    cr_assert_eq(agent_parser_feed(&parser, hello, sizeof hello, &frame), sizeof hello);
+    cr_assert(frame && parser.header.type == MUX_HELLO);
+    agent_parser_cut(&parser);
+    cr_assert_eq(agent_parser_feed(&parser, (const uint8_t *) &ping, sizeof ping, &frame), sizeof ping);
+    cr_assert(frame && parser.header.type == MUX_PING);
+}
