@@ -3,19 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the host knows of the guest without a question: that its agent runs, and which. */
-static int service_version(int argc, char **argv) {
-    (void) argc;
-    (void) argv;
-    return puts(AGENT_BUILD) < 0;
-}
-
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } services[] = {
-    {"version", service_version}, {"stats", service_stats}, {"ports", service_ports},
-    {"put", service_put},         {"get", service_get},
+    {"stats", service_stats},
+    {"ports", service_ports},
+    {"put", service_put},
+    {"get", service_get},
 };
 
 int agent_service(int argc, char **argv) {

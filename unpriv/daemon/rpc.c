@@ -297,11 +297,12 @@ void rpc_stop(void) {
     const int before = errno;
     const uint64_t one = 1;
     atomic_store(&stopping, 1);
-    const int listener = atomic_load(&listening);
-    if (listener >= 0)
-        (void) shutdown(listener, SHUT_RDWR);
     const int event = atomic_load(&stop_event);
     if (event >= 0 && write(event, &one, sizeof(one)) < 0)
         atomic_store(&stopping, 1);
+    /* Last: whom the listener's end wakes finds the event there. */
+    const int listener = atomic_load(&listening);
+    if (listener >= 0)
+        (void) shutdown(listener, SHUT_RDWR);
     errno = before;
 }
