@@ -451,7 +451,7 @@ const struct command commands[] = {
      command_ssh_proxy, NULL},
     {NULL, "doctor", NULL, "[OPTIONS]", "Check what banger needs", doctor_options, 0, 0, 0, command_doctor, NULL},
     {NULL, "version", NULL, "", "Print the version", plain_options, 0, 0, 0, command_version, NULL},
-    {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 2, 0, command_help, NULL},
+    {NULL, "help", NULL, "[COMMAND...]", "Show help", plain_options, 0, 3, 0, command_help, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL, NULL},
 };
 
@@ -499,12 +499,37 @@ static const struct command *find(const char *group, const char *name) {
     return NULL;
 }
 
+#define GROUP_MAX 64
+
+/* How many of the words name a group, which may have two ("vm session"); its name in `group`. */
+static int take_group(const char *const *words, int count, char group[GROUP_MAX]) {
+    char both[GROUP_MAX];
+    if (count == 0 || !is_group(words[0]))
+        return 0;
+    (void) snprintf(group, GROUP_MAX, "%s", words[0]);
+    if (count == 1)
+        return 1;
+    (void) snprintf(both, sizeof(both), "%s %.40s", words[0], words[1]);
+    if (!is_group(both))
+        return 1;
+    memcpy(group, both, sizeof(both));
+    return 2;
+}
+
+/* What could stand after the group in a command of this row: its name, or the second word of its group. */
+static const char *word_after(const struct command *c, const char *group) {
+    const size_t length = strlen(group);
+    if (!c->group || strncmp(c->group, group, length) != 0 || (c->group[length] && c->group[length] != ' '))
+        return NULL;
+    return c->group[length] ? c->group + length + 1 : c->name;
+}
+
 /* Near misses are looked for among the words that could stand there. */
 static const char *next_word(size_t index, const void *group) {
     for (const struct command *c = commands; c->name; c++) {
-        int fits = group ? c->group && strcmp(c->group, group) == 0 : 1;
-        if (fits && index-- == 0)
-            return group || !c->group ? c->name : c->group;
+        const char *word = group ? word_after(c, group) : c->group ? c->group : c->name;
+        if (word && index-- == 0)
+            return word;
     }
     return NULL;
 }
@@ -524,19 +549,20 @@ static int unknown_command(const char *group, const char *word) {
 }
 
 static int command_help(const struct invocation *in) {
-    const char *first = in->argument_count > 0 ? in->arguments[0] : NULL;
-    const char *second = in->argument_count > 1 ? in->arguments[1] : NULL;
-    if (!first) {
+    char group[GROUP_MAX] = "";
+    if (in->argument_count == 0) {
         help_short();
         return 0;
     }
-    const struct command *c = second ? find(first, second) : find(NULL, first);
+    const int words = take_group(in->arguments, in->argument_count, group);
+    const char *name = words < in->argument_count ? in->arguments[words] : NULL;
+    const struct command *c = name ? find(words ? group : NULL, name) : NULL;
     if (c)
         options_help_command(c);
-    else if (!second && is_group(first))
-        options_help_group(first);
+    else if (words && !name)
+        options_help_group(group);
     else
-        return unknown_command(second ? first : NULL, second ? second : first);
+        return unknown_command(words ? group : NULL, name);
     return 0;
 }
 
@@ -582,12 +608,16 @@ int commands_main(int argc, char **argv) {
     const struct command *c = find(NULL, argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);
-    if (!is_group(argv[1]))
+    char group[GROUP_MAX];
+    const int words = take_group((const char *const *) argv + 1, argc - 1, group);
+    if (words == 0)
         return unknown_command(NULL, argv[1]);
-    if (argc < 3 || is_help(argv[2])) {
-        options_help_group(argv[1]);
+    argc -= words + 1;
+    argv += words + 1;
+    if (argc == 0 || is_help(argv[0])) {
+        options_help_group(group);
         return 0;
     }
-    c = find(argv[1], argv[2]);
-    return c ? run_command(c, argc - 3, argv + 3) : unknown_command(argv[1], argv[2]);
+    c = find(group, argv[0]);
+    return c ? run_command(c, argc - 1, argv + 1) : unknown_command(group, argv[0]);
 }

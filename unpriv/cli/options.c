@@ -409,11 +409,25 @@ void options_help_command(const struct command *c) {
         print_option(o);
 }
 
+/* The groups below this one: "vm session" below "vm". */
+static void help_groups(const char *group) {
+    const size_t length = strlen(group);
+    const char *last = "";
+    for (const struct command *c = commands; c->name; c++) {
+        if (!c->group || strncmp(c->group, group, length) != 0 || c->group[length] != ' ' ||
+            strcmp(c->group, last) == 0)
+            continue;
+        last = c->group;
+        (void) printf("  %-10s `banger %s --help` lists its commands\n", last + length + 1, last);
+    }
+}
+
 void options_help_group(const char *group) {
     (void) printf("banger %s COMMAND\n\nCommands:\n", group);
     for (const struct command *c = commands; c->name; c++) {
         if (c->group && strcmp(c->group, group) == 0)
             (void) printf("  %-10s %s\n", c->name, c->summary);
     }
+    help_groups(group);
     (void) printf("\n`banger %s COMMAND --help` tells more.\n", group);
 }
