@@ -16,7 +16,13 @@ threads() { for pid in $(processes); do echo "$(cat "/proc/$pid/comm") $(find "/
 links() { ip -o link | grep -oE ' (bgr|bt)[0-9a-f]+' | sort; }
 # Elements by number: their handles and counters differ.
 rules() { nft list ruleset | sed -E 's/counter packets [0-9]+ bytes [0-9]+//; s/expires [0-9a-z]+//'; }
-loops() { losetup -nO NAME,BACK-FILE | grep banger; }
+# Of this world's files: loop devices are the whole machine's.
+loops() {
+    local name inode file
+    losetup -nO NAME,BACK-INO,BACK-FILE | grep banger | while read -r name inode file; do
+        [ "$(stat -c %i "$file" 2>/dev/null)" != "$inode" ] || echo "$name $file"
+    done
+}
 files() { (cd $home/.local/state/banger && find . -type f -o -type s | grep -vE '^\./(banger\.db|bangerd\.log)' | sort); }
 cgroups() { find /sys/fs/cgroup -type d -path '*banger*' 2>/dev/null | sort; }
 memory() { for pid in $(processes); do awk '/^Pss_Anon:/ {print $2}' "/proc/$pid/smaps_rollup"; done | awk '{s += $1} END {print s}'; }
