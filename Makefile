@@ -61,21 +61,23 @@ FETCH_SRC  := $(wildcard unpriv/image/fetch/*.c) unpriv/image/reference.c $(CONF
 FETCH_LIB  := -lcurl -lcrypto -lcjson
 DNS_SRC    := $(wildcard unpriv/dns/*.c policy/*.c)
 DNS_LIB    := -lldns
+METRICS_SRC := $(wildcard unpriv/metrics/*.c)
 RESOLVE_SRC := $(wildcard unpriv/egress/resolve/*.c)
 FORWARD_SRC := $(filter-out unpriv/forward/spec.c,$(wildcard unpriv/forward/*.c))
 DAEMON_SRC := $(filter-out $(CONFINED_SRC),$(wildcard unpriv/daemon/*.c unpriv/store/*.c unpriv/vm/*.c unpriv/vmm/*.c \
     unpriv/priv/*.c unpriv/agent/*.c unpriv/egress/*.c unpriv/image/*.c unpriv/kernel/*.c \
-    unpriv/forward/spec.c policy/*.c))
+    unpriv/forward/spec.c policy/*.c)) unpriv/metrics/place.c
 DAEMON_LIB := -lcjson -lsqlite3 -lpthread
 CLI_SRC    := $(wildcard unpriv/cli/*.c unpriv/catalog/*.c unpriv/workspace/*.c) unpriv/store/paths.c \
     unpriv/image/reference.c unpriv/image/superblock.c unpriv/kernel/import/wanted.c unpriv/priv/sentence.c \
-    unpriv/dns/account.c unpriv/egress/rules.c unpriv/forward/spec.c $(wildcard policy/*.c)
+    unpriv/dns/account.c unpriv/egress/rules.c unpriv/forward/spec.c unpriv/metrics/place.c \
+    $(wildcard policy/*.c)
 # The CLI only writes tar: its own copy of that part spares every call the loading of
 # libarchive's fourteen libraries. What reads foreign archives uses the shared one. Nor
 # does every call load what only doctor needs.
 CLI_LIB    := -lcjson -lmd -l:libsodium.a -l:libzstd.a -l:libarchive.a -l:libcap-ng.a -l:libseccomp.a
 
-PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-dns banger-resolve banger-forward banger-agent
+PROGRAMS := banger bangerd banger-helper banger-jail banger-import banger-fetch banger-dns banger-metrics banger-resolve banger-forward banger-agent
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 .PHONY: all build help install uninstall deb quickstart check audit vm-check lint fuzz bench clean deps test-deps
@@ -96,6 +98,8 @@ $(BUILD)/banger-fetch: $(call object,$(FETCH_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(FETCH_LIB)
 $(BUILD)/banger-dns: $(call object,$(DNS_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DNS_LIB)
+$(BUILD)/banger-metrics: $(call object,$(METRICS_SRC)) $(BUILD)/common.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 $(BUILD)/banger-resolve: $(call object,$(RESOLVE_SRC)) $(BUILD)/common.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DNS_LIB) -lpthread
 $(BUILD)/banger-forward: $(call object,$(FORWARD_SRC)) $(BUILD)/common.a
@@ -146,7 +150,7 @@ help:
 # --- unit tests: everything but the mains, under ASan and UBSan --------------
 MAINS    := $(wildcard */main.c */*/main.c */*/*/main.c)
 UNIT_SRC := $(filter-out $(MAINS),$(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) \
-    $(FETCH_SRC) $(DNS_SRC) $(RESOLVE_SRC) $(FORWARD_SRC) $(DAEMON_SRC) $(CLI_SRC)))
+    $(FETCH_SRC) $(DNS_SRC) $(METRICS_SRC) $(RESOLVE_SRC) $(FORWARD_SRC) $(DAEMON_SRC) $(CLI_SRC)))
 UNIT_TESTS := $(wildcard tests/unit/*.c)
 UNIT_LIB := $(HELPER_LIB) $(IMPORT_LIB) $(FETCH_LIB) $(DNS_LIB) $(DAEMON_LIB) $(CLI_LIB) -lcriterion
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
@@ -177,7 +181,7 @@ vm-check: test-deps build
 	@E2E_STORE=$${E2E_STORE:-$(BUILD)/vm-store/plain} VM_STORE=$${VM_STORE:-$(BUILD)/vm-store/rig} \
 	    tests/world.sh tests/vm/run.sh $(PARTS)
 lint: test-deps
-	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(FETCH_SRC) $(DNS_SRC) $(RESOLVE_SRC) \
+	@.make/lint.sh $(sort $(COMMON_SRC) $(HELPER_SRC) $(JAIL_SRC) $(AGENT_SRC) $(IMPORT_SRC) $(FETCH_SRC) $(DNS_SRC) $(METRICS_SRC) $(RESOLVE_SRC) \
 	    $(FORWARD_SRC) $(DAEMON_SRC) $(CLI_SRC)) -- $(CFLAGS) -DBANGER_COMMIT='"lint"'
 # The helper as clang counts it; the path is the same in guests (.make/coverage.sh).
 COUNTERS ?= /var/tmp/banger-coverage

@@ -33,7 +33,7 @@ chmod 1777 "$counters"
 chmod 666 "$counters"/*.profraw
 [ -n "$more" ] || (cd "$counters" && ls) >"$out/own" # the others are of unit tests and seeds
 cp "$out/banger-helper" "$out/build/"
-for program in banger bangerd banger-jail banger-import banger-fetch banger-dns banger-resolve banger-forward banger-agent common.a; do
+for program in banger bangerd banger-jail banger-import banger-fetch banger-dns banger-metrics banger-resolve banger-forward banger-agent common.a; do
     ln -s "$here/build/$program" "$out/build/$program"
 done
 for suite in "${suites[@]}"; do

@@ -45,7 +45,7 @@ install_files() {
     folders "$DESTDIR$bin" "$DESTDIR$libexec" "$DESTDIR$data"
     install_helper
     put 0755 "$BUILD/banger" "$BUILD/bangerd" "$DESTDIR$bin/"
-    put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-dns" "$BUILD/banger-resolve" \
+    put 0755 "$BUILD/banger-jail" "$BUILD/banger-import" "$BUILD/banger-fetch" "$BUILD/banger-dns" "$BUILD/banger-metrics" "$BUILD/banger-resolve" \
         "$BUILD/banger-forward" "$BUILD/banger-agent" "$DESTDIR$libexec/"
     put 0755 unpriv/dns/route-names "$DESTDIR$libexec/"
     put 0644 policy/policy.conf.in docs/dns-routing.md "$DESTDIR$data/"

@@ -97,7 +97,7 @@ has() {
 setup_check() {
     wrong=
     for file in "$bin/banger" "$bin/bangerd" "$libexec" "$libexec/banger-jail" "$libexec/banger-import" "$libexec/banger-fetch" \
-        "$libexec/banger-dns" "$libexec/banger-resolve" "$libexec/banger-forward" "$libexec/route-names" "$libexec/banger-agent"; do
+        "$libexec/banger-dns" "$libexec/banger-metrics" "$libexec/banger-resolve" "$libexec/banger-forward" "$libexec/route-names" "$libexec/banger-agent"; do
         has "$file" root:root 755 || wrong=1
     done
     has "$helper" root:banger 750 || wrong=1

@@ -109,6 +109,110 @@ before=$(metric banger_requests_total '{"op":"vm.list","result":"ok"}')
 alice vm list >/dev/null
 figures=$(metrics)
 equal "a counter counts" "$(metric banger_requests_total '{"op":"vm.list","result":"ok"}')" $((${before:-0} + 1))
+
+# --- the same over HTTP ---------------------------------------------------------------
+config=/home/alice/.config/banger/config.toml
+place=127.0.0.1:19464
+status_of() { alice daemon status --json | jq -r "$1"; }
+listening() { [ "$(status_of .metrics_pid)" != 0 ]; }
+# scrape ACCOUNT [OPTION...]: the body, and the status in its last line
+scrape() { as "$1" curl -s -m 10 -w '%{http_code}\n' "${@:2}" "http://$place/metrics"; }
+equal "no port unless it is asked for" "$(status_of '"\(.metrics)\(.metrics_pid)"')" 0
+check "and so no secret" test ! -e "$(state alice)/metrics.token"
+echo 'metrics_listen_addr = "0.0.0.0:19464"' | as alice tee $config >/dev/null
+capture alice metrics
+contains "only the loopback: file and line" "$err" "$config:1: metrics_listen_addr must be a port of this host's loopback"
+printf 'metrics_listen_addr = "%s"\nmetrics_poll_interval = 2\n' $place | as alice tee $config >/dev/null
+check "the next call has the port opened" until_true 10 listening
+token_file=$(status_of .metrics_token)
+equal "its secret is the account's alone" "$(stat -c '%a %U %s' "$token_file")" "600 alice 65"
+echo "Authorization: Bearer $(cat "$token_file")" | as alice tee header >/dev/null
+scraped=$(scrape alice -H @header)
+equal "with the secret there are the figures" "$(tail -1 <<<"$scraped")" 200
+figures=$(sed '$d' <<<"$scraped" | python3 "$metrics_reader")
+equal "of the same VMs" "$(metric banger_vms '{"state":"running"}')" 1
+equal "a text is good for metrics_poll_interval" "$(scrape alice -H @header)" "$scraped"
+newer() { [ "$(scrape alice -H @header)" != "$scraped" ]; }
+check "and then there is another" until_true 10 newer
+contains "HEAD has none" "$(scrape alice -I -H @header)" 200
+equal "nobody else is told anything" "$(scrape bob | tail -1) $(scrape bob | grep -c measured)" "401 0"
+contains "with another secret neither" "$(scrape bob -H 'Authorization: Bearer 0123456789abcdef')" 401
+check "bob cannot read it" sh -c "! runuser -u bob -- cat '$token_file' 2>/dev/null"
+contains "there is nothing to write" "$(scrape alice -H @header -X POST)" 405
+python3 - 19464 "$(status_of .metrics_pid)" <<'PY' && ok "garbage, silent and many connections do it no harm" || not_ok "garbage"
+import os, random, socket, sys, time
+at = ("127.0.0.1", int(sys.argv[1]))
+random.seed(1)
+request = b"GET /metrics HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n"
+def ask(data):
+    with socket.create_connection(at, 8) as s:
+        s.settimeout(8)
+        try:
+            s.sendall(data)
+            s.shutdown(socket.SHUT_WR)
+            return s.recv(64)
+        except (ConnectionResetError, BrokenPipeError):
+            return b""
+for i in range(600):
+    junk = bytearray(request) if i % 2 else bytearray(os.urandom(random.randrange(1, 6000)))
+    for _ in range(3):
+        junk[random.randrange(len(junk))] = random.randrange(256)
+    assert not ask(junk).startswith(b"HTTP/1.1 2"), junk
+assert ask(b"A" * 100000)[9:12] in (b"431", b"")
+# A byte now and then does not keep a connection; more of them than there is room for keep nobody out.
+slow = socket.create_connection(at)
+began = time.monotonic()
+try:
+    for _ in range(100):
+        slow.sendall(b"G")
+        time.sleep(0.1)
+    sys.exit("a slow request was waited for")
+except OSError:
+    assert 4 < time.monotonic() - began < 9, time.monotonic() - began
+idle = [socket.create_connection(at) for _ in range(200)]
+assert ask(request).startswith(b"HTTP/1.1 401")
+held = len(os.listdir(f"/proc/{sys.argv[2]}/fd"))
+assert 16 <= held <= 21, held
+PY
+pid=$(status_of .metrics_pid)
+equal "it has no capability, no new privileges and a filter" \
+    "$(awk '/^(CapEff|NoNewPrivs|Seccomp):/ {printf "%s ", $2}' "/proc/$pid/status")" "0000000000000000 1 2 "
+equal "no file but null" "$(find "/proc/$pid/fd" -type l -printf '%l\n' | grep -v '^socket:' | sort -u)" /dev/null
+contains "doctor --privileges lists it" "$(alice doctor --privileges --json | jq -r '.processes[] | select(.role == "metrics") | .name')" banger-metrics
+contains "doctor has a line for it" "$(alice doctor --json | jq -r '.checks[] | select(.name == "metrics") | "\(.status) \(.text)"')" "PASS $place has the figures"
+another() { [ "$(status_of .metrics_pid)" != "$pid" ] && listening; }
+kill -9 "$pid"
+check "killed, it is started again" until_true 10 another
+pid=$(status_of .metrics_pid)
+kill -9 "$(daemon_pid pid)"
+check "and after the engine" until_true 20 another
+served() { [ "$(scrape alice -H @header | tail -1)" = 200 ]; }
+check "with the same secret" until_true 10 served
+rm "$token_file"
+kill -9 "$(status_of .metrics_pid)"
+refused() { [ "$(scrape alice -H @header | tail -1)" = 401 ]; }
+check "a deleted secret is made anew" until_true 10 refused
+echo short | as alice tee "$token_file" >/dev/null
+kill -9 "$(status_of .metrics_pid)"
+wrong() { [ "$(status_of .metrics_problem)" = "$token_file holds no secret of 16 to 128 characters: delete it, and there will be another" ]; }
+check "one that is none is said" until_true 10 wrong
+rm "$token_file"
+start bob socat "TCP-LISTEN:19465,bind=127.0.0.1,fork" EXEC:/bin/cat
+squatter=$client
+bound() { ss -lnt | grep -q 127.0.0.1:19465; }
+until_true 5 bound
+echo 'metrics_listen_addr = "127.0.0.1:19465"' | as alice tee $config >/dev/null
+alice vm list >/dev/null
+taken() { [ "$(status_of .metrics_problem)" = "another program has 127.0.0.1:19465" ]; }
+check "a port that is taken is said, and the daemon serves all the same" until_true 10 taken
+contains "doctor warns" "$(alice doctor --json | jq -r '.checks[] | select(.name == "metrics") | "\(.status) \(.remedy)"')" "WARN end what"
+kill "$squatter"
+check "once it is free it is had" until_true 30 listening
+rm $config
+alice vm list >/dev/null
+closed() { ! ss -lnt | grep -q 127.0.0.1:1946; }
+check "without the setting there is no port any more" until_true 10 closed
+
 alice vm delete -f measured >/dev/null
 figures=$(metrics)
 equal "a deleted VM has no figures" "$(metric banger_vm_memory_bytes '{"vm":"measured"}')" ""

@@ -161,6 +161,11 @@ Test(config, all_settings) {
     cr_assert_eq(parse("[vm_defaults]\ndisk_size = 1073741824", &e), 0);
     cr_expect_eq(config.values[CONFIG_DISK_SIZE].number, 1LL << 30);
     cr_expect_eq(config.values[CONFIG_VCPU].line, 0);
+    cr_assert_eq(parse("metrics_listen_addr = \"127.0.0.1:9464\"\nmetrics_poll_interval = 15", &e), 0, "%s", e.text);
+    cr_expect_eq(config.values[CONFIG_METRICS_LISTEN].number, 0x7f00000124f8);
+    cr_expect_eq(config.values[CONFIG_METRICS_INTERVAL].number, 15);
+    cr_assert_eq(parse("metrics_listen_addr = \"\"", &e), 0, "%s", e.text);
+    cr_expect_eq(config.values[CONFIG_METRICS_LISTEN].number, 0);
 }
 
 Test(config, mistakes_are_sentences_with_file_and_line) {
@@ -187,6 +192,13 @@ Test(config, mistakes_are_sentences_with_file_and_line) {
         {"[vm_defaults]\nroot_disk = \"cop\"", "must be"},
         {"[vm_defaults]\nroot_disk = \"\"", "must be"},
         {"default_image_name = \"\"", "must be"},
+        {"\nmetrics_listen_addr = \"0.0.0.0:9464\"",
+         "c.toml:2: metrics_listen_addr must be a port of this host's loop"},
+        {"metrics_listen_addr = \"192.0.2.1:9464\"", "must be"},
+        {"metrics_listen_addr = 9464", "must be"},
+        {"metrics_listen_addr = 139637976736728", "must be"},
+        {"metrics_poll_interval = 0", "c.toml:1: metrics_poll_interval must be a whole number of seconds from 1"},
+        {"metrics_poll_interval = 3601", "must be"},
         {"default_image_name = \"a\\nb\"", "must be"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

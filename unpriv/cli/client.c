@@ -103,13 +103,22 @@ static int reach(const struct client_call *call, struct err *e) {
     return err_sys(e, -sock, "bangerd does not come up: see %s/bangerd.log", paths->state);
 }
 
+/* Those that the daemon must know. What is wrong with the file is said by what needs it. */
+static void add_settings(cJSON *request) {
+    if (config_load(NULL))
+        return;
+    (void) cJSON_AddNumberToObject(request, "stale_after_s", (double) config_number(NULL, CONFIG_STALE_AFTER));
+    (void) cJSON_AddNumberToObject(request, "metrics_listen", (double) config_number(NULL, CONFIG_METRICS_LISTEN));
+    (void) cJSON_AddNumberToObject(request, "metrics_interval_s",
+                                   (double) config_number(NULL, CONFIG_METRICS_INTERVAL));
+}
+
 static int send_request(struct client_call *call, int sock, struct err *e) {
     cJSON *request = cJSON_CreateObject();
     (void) cJSON_AddStringToObject(request, "op", call->op);
     (void) cJSON_AddItemToObject(request, "args", call->args ? call->args : cJSON_CreateObject());
     call->args = NULL;
-    if (config_load(NULL) == 0) /* what is wrong with the file is said by what needs it */
-        (void) cJSON_AddNumberToObject(request, "stale_after_s", (double) config_number(NULL, CONFIG_STALE_AFTER));
+    add_settings(request);
     cleanup_free char *text = cJSON_PrintUnformatted(request);
     cJSON_Delete(request);
     size_t size = text ? strlen(text) : 0;

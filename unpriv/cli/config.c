@@ -3,6 +3,7 @@
 #include "../../common/toml.h"
 #include "../catalog/catalog.h"
 #include "../image/reference.h"
+#include "../metrics/place.h"
 #include "client.h"
 #include "file.h"
 #include "output.h"
@@ -25,6 +26,9 @@ static void show_count(int64_t n, char *out, size_t size) {
 }
 static int64_t default_interval(void) {
     return 2;
+}
+static int64_t default_metrics(void) {
+    return 5;
 }
 static void show_seconds(int64_t n, char *out, size_t size) {
     (void) snprintf(out, size, "%" PRId64 " s", n);
@@ -89,6 +93,12 @@ static const struct setting {
     [CONFIG_STATS_INTERVAL] = {"", "stats_poll_interval", "stats_poll_interval", OPT_INTERVAL, NULL, 1, 3600,
                                default_interval, show_seconds, NULL, NULL, "banger's own",
                                "a whole number of seconds from 1 to 3600"},
+    [CONFIG_METRICS_LISTEN] = {"", "metrics_listen_addr", "metrics_listen_addr", OPT_HELP, metrics_place_read, 0,
+                               METRICS_PLACE_MOST, never, metrics_place_show, NULL, NULL, "banger's own: no port",
+                               "a port of this host's loopback, as in \"127.0.0.1:9464\", or \"\" for none"},
+    [CONFIG_METRICS_INTERVAL] = {"", "metrics_poll_interval", "metrics_poll_interval", OPT_HELP, NULL, 1, 3600,
+                                 default_metrics, show_seconds, NULL, NULL, "banger's own",
+                                 "a whole number of seconds from 1 to 3600"},
     [CONFIG_STALE_AFTER] = {"", "auto_stop_stale_after", "auto_stop_stale_after", OPT_HELP, options_duration, 0,
                             10LL * 365 * 86400, never, show_duration, NULL, NULL, "banger's own: VMs run on",
                             "a time, as in \"90m\", \"12h\" or \"7d\", or 0 for never"},
@@ -103,7 +113,9 @@ static int take_number(const struct setting *s, const struct toml_entry *entry, 
     *out = entry->number;
     if (entry->type == TOML_STRING && (!s->read || s->read(entry->text, out) < 0))
         return 0;
-    return (entry->type == TOML_INTEGER || entry->type == TOML_STRING) && *out >= s->least && *out <= s->most;
+    const int whole = s->read != metrics_place_read; /* nobody writes an address as a number */
+    return ((entry->type == TOML_INTEGER && whole) || entry->type == TOML_STRING) && *out >= s->least &&
+           *out <= s->most;
 }
 
 static int take_text(const struct setting *s, const struct toml_entry *entry, char out[CONFIG_TEXT_MAX]) {

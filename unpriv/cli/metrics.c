@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include "client.h"
+#include "config.h"
 #include "output.h"
 #include "session.h"
 
@@ -10,7 +11,9 @@ int command_metrics(const struct invocation *in) {
     (void) in;
     struct err e = {0};
     cJSON *result = NULL;
-    int r = client_simple("daemon.metrics", NULL, &result, &e);
+    int r = config_load(&e); /* what is wrong with the port's settings is said here */
+    if (r == 0)
+        r = client_simple("daemon.metrics", NULL, &result, &e);
     if (r < 0)
         return session_failed(r, &e);
     (void) fputs(output_member(result, "text"), stdout);

@@ -78,6 +78,7 @@ static const char *role_of(const struct process *p) {
                     {"banger-import", "import", "import"},
                     {"banger-fetch", "fetch", "fetch"},
                     {"banger-dns", "dns", "dns"},
+                    {"banger-metrics", "metrics", "metrics"},
                     {"banger-resolve", "resolve", "resolve"},
                     {"banger-forward", "forward", "forward"},
                     {"banger-jail", "jail", "jail"}};

@@ -1,5 +1,6 @@
 #include "../../common/json.h"
 #include "../../common/version.h"
+#include "../metrics/place.h"
 #include "../priv/priv.h"
 #include "../store/store.h"
 #include "../vm/vm.h"
@@ -7,6 +8,7 @@
 #include "engine.h"
 #include "events_op.h"
 #include "metrics.h"
+#include "metrics_port.h"
 #include "monitor.h"
 #include "rpc.h"
 
@@ -47,6 +49,18 @@ static void add_dns(cJSON *status) {
     (void) cJSON_AddStringToObject(status, "dns_problem", hello.text);
 }
 
+/* The same of the figures' port; "" while there is to be none. */
+static void add_metrics(cJSON *status) {
+    struct metrics_port port;
+    char place[METRICS_PLACE_SIZE];
+    metrics_port_status(&port);
+    metrics_place_show(port.place, place, sizeof(place));
+    (void) cJSON_AddStringToObject(status, "metrics", port.place ? place : "");
+    (void) cJSON_AddNumberToObject(status, "metrics_pid", port.pid);
+    (void) cJSON_AddStringToObject(status, "metrics_problem", port.text);
+    add_path(status, "metrics_token", "/" METRICS_TOKEN_FILE);
+}
+
 static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) rpc;
     int vms = 0;
@@ -76,6 +90,7 @@ static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) cJSON_AddNumberToObject(status, "images", images);
     (void) cJSON_AddNumberToObject(status, "kernels", kernels);
     add_dns(status);
+    add_metrics(status);
     return 0;
 }
 
@@ -200,6 +215,24 @@ static void check_dns(cJSON *checks) {
                   "without it VMs have addresses but no names; see bangerd.log");
 }
 
+/* Nothing where the account asked for no port. */
+static void check_metrics(cJSON *checks) {
+    struct metrics_port port;
+    char place[METRICS_PLACE_SIZE], text[64], remedy[96];
+    metrics_port_status(&port);
+    metrics_place_show(port.place, place, sizeof(place));
+    (void) snprintf(text, sizeof(text), "%s has the figures for Prometheus", place);
+    (void) snprintf(remedy, sizeof(remedy), "end what `ss -lntp src %s` shows, or set another metrics_listen_addr",
+                    place);
+    if (port.place && port.pid)
+        add_check(checks, "metrics", PASS, text, "");
+    else if (port.place && port.error == EADDRINUSE)
+        add_check(checks, "metrics", WARN, port.text, remedy);
+    else if (port.place)
+        add_check(checks, "metrics", WARN, *port.text ? port.text : "banger-metrics is being started",
+                  "without it there is `banger metrics`; see bangerd.log");
+}
+
 static void check_recovery(cJSON *checks) {
     char what[ERR_TEXT_MAX];
     char text[ERR_TEXT_MAX + 32];
@@ -231,6 +264,7 @@ static int op_doctor(struct rpc *rpc, cJSON **result, struct err *e) {
     check_landlock(checks);
     check_cgroup(checks);
     check_dns(checks);
+    check_metrics(checks);
     check_recovery(checks);
     return 0;
 }

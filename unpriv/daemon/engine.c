@@ -9,6 +9,7 @@
 #include "../kernel/kernels.h"
 #include "../store/events.h"
 #include "../vm/vm.h"
+#include "metrics_port.h"
 #include "monitor.h"
 #include "rpc.h"
 
@@ -258,6 +259,7 @@ int engine_main(int monitor, int listener, int ready, const char *state_path, co
     if (vm_recover(&e))
         log_error(0, "start-up: %s", e.text);
     vm_dns_begin();
+    metrics_port_begin();
     (void) malloc_trim(0);
     log_info(0, "engine serves, Landlock ABI %d", engine.landlock);
     tell(ready, "ok");

@@ -26,7 +26,7 @@
 #define RESTARTS_MAX    5 /* of the engine, in RESTART_SPAN_MS */
 #define RESTART_SPAN_MS 60000
 #define STOP_WAIT_MS    10000 /* the engine gets this long to end by itself */
-#define WORKERS_MAX     64    /* banger-import, banger-fetch, banger-dns and banger-resolve */
+#define WORKERS_MAX     64    /* banger-import, banger-fetch, banger-dns, banger-metrics and banger-resolve */
 #define WORKER_FDS_MAX  8
 
 static struct {
@@ -174,6 +174,7 @@ static int start_worker(uint32_t op, const int *fds, size_t count, struct answer
     static const char *const programs[] = {[MONITOR_IMPORT] = BANGER_LIBEXECDIR "/banger-import",
                                            [MONITOR_FETCH] = BANGER_LIBEXECDIR "/banger-fetch",
                                            [MONITOR_DNS] = BANGER_LIBEXECDIR "/banger-dns",
+                                           [MONITOR_METRICS] = BANGER_LIBEXECDIR "/banger-metrics",
                                            [MONITOR_RESOLVE] = BANGER_LIBEXECDIR "/banger-resolve"};
     const char *path = programs[op];
     size_t place = 0;
@@ -229,6 +230,7 @@ static int perform(const struct monitor_request *request, const int *fds, size_t
     case MONITOR_IMPORT:
     case MONITOR_FETCH:
     case MONITOR_DNS:
+    case MONITOR_METRICS:
     case MONITOR_RESOLVE:
         return start_worker(request->op, fds, count, answer);
     case MONITOR_FORWARD:

@@ -29,6 +29,7 @@ enum monitor_op {
     MONITOR_DNS = 11,       /* the same, banger-dns */
     MONITOR_USAGE = 12,     /* slot, or SLOT_MAX: no VM; fds: its pidfd -> usage (usage.h) */
     MONITOR_RESOLVE = 13,   /* as MONITOR_IMPORT, but banger-resolve */
+    MONITOR_METRICS = 15,   /* the same, banger-metrics */
     MONITOR_FORWARD = 14,   /* which = 1: start one -> a socket to banger-forward (forward_process.h) */
 };
 
@@ -80,6 +81,8 @@ int monitor_import(const int *fds, size_t count, struct err *e);
 int monitor_fetch(const int *fds, size_t count, struct err *e);
 /* The same with banger-dns. */
 int monitor_dns(const int *fds, size_t count, struct err *e);
+/* The same with banger-metrics. */
+int monitor_metrics(const int *fds, size_t count, struct err *e);
 /* The same with banger-resolve (unpriv/egress/resolve/resolve.h). */
 int monitor_resolve(const int *fds, size_t count, struct err *e);
 /* A socket to the account's banger-forward (forward/forward.h), which outlives engines. Where none

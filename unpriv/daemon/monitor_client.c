@@ -92,6 +92,11 @@ int monitor_dns(const int *fds, size_t count, struct err *e) {
     return call_fd(&request, fds, count, "cannot start banger-dns", e);
 }
 
+int monitor_metrics(const int *fds, size_t count, struct err *e) {
+    const struct monitor_request request = {.op = MONITOR_METRICS};
+    return call_fd(&request, fds, count, "cannot start banger-metrics", e);
+}
+
 int monitor_resolve(const int *fds, size_t count, struct err *e) {
     const struct monitor_request request = {.op = MONITOR_RESOLVE};
     return call_fd(&request, fds, count, "cannot start banger-resolve", e);

@@ -5,9 +5,11 @@
 #include "../../common/io.h"
 #include "../../common/json.h"
 #include "../../common/log.h"
+#include "../metrics/place.h"
 #include "../store/events.h"
 #include "../vm/vm.h"
 #include "metrics.h"
+#include "metrics_port.h"
 #include "rpc_line.h"
 
 #include <errno.h>
@@ -133,6 +135,17 @@ static void complete_error(int r, const char *op, struct err *e) {
         e->code = -r;
 }
 
+/* The account's settings that the daemon must know come with every request that has them. */
+static int take_settings(const cJSON *request, struct err *e) {
+    int64_t stale_after = -1, place = -1, interval = -1;
+    if (json_integer_or(request, "stale_after_s", 0, STALE_AFTER_MOST, &stale_after, e) ||
+        json_integer_or(request, "metrics_listen", 0, METRICS_PLACE_MOST, &place, e) ||
+        json_integer_or(request, "metrics_interval_s", METRICS_INTERVAL_MIN, METRICS_INTERVAL_MAX, &interval, e) ||
+        (stale_after >= 0 && vm_idle_set(stale_after, e)) || metrics_port_set(place, interval, e))
+        return -e->code;
+    return 0;
+}
+
 static int dispatch(struct rpc *rpc, const cJSON *request, cJSON **result, struct err *e) {
     static const cJSON no_args = {.type = cJSON_Object};
     const char *name = json_string(request, "op", e);
@@ -142,9 +155,7 @@ static int dispatch(struct rpc *rpc, const cJSON *request, cJSON **result, struc
     rpc->args = args && !cJSON_IsNull(args) ? args : &no_args;
     if (!cJSON_IsObject(rpc->args))
         return err_set(e, EINVAL, "\"args\" must be an object");
-    int64_t stale_after = -1;
-    if (json_integer_or(request, "stale_after_s", 0, STALE_AFTER_MOST, &stale_after, e) ||
-        (stale_after >= 0 && vm_idle_set(stale_after, e)))
+    if (take_settings(request, e))
         return -e->code;
     const struct rpc_op *op = find(name);
     if (!op)

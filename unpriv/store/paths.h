@@ -4,6 +4,7 @@
  *   $XDG_STATE_HOME/banger    (~/.local/state/banger)   everything below
  *       banger.db             SQLite
  *       bangerd.log
+ *       metrics.token         the secret of the figures' port (docs/metrics.md)
  *       run/bangerd.sock      the daemon's socket, run/lock the daemon's lock
  *       images/<id>/rootfs.ext4
  *       kernels/<id>/{vmlinux,initrd}

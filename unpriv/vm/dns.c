@@ -6,20 +6,13 @@
 #include "../../common/io.h"
 #include "../../common/log.h"
 #include "../daemon/monitor.h"
+#include "../daemon/service.h"
 #include "../dns/proto.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define STACK     131072
-#define HELLO_MS  10000
-#define STEADY_MS 60000 /* one that lived so long is started again at once */
-#define NAP_LEAST 500   /* milliseconds */
-#define NAP_MOST  15000
-#define SEND_S    5 /* who does not read for so long is ended */
 
 _Static_assert(DNS_NAME_SIZE == STORE_NAME_MAX, "a VM's name fits");
 
@@ -61,25 +54,12 @@ void vm_dns_status(struct dns_hello *hello, int *pid) {
 
 /* --- keeping one ----------------------------------------------------------------------- */
 
-static int start(int *sock, int *pidfd, struct err *e) {
-    int pair[2];
-    const struct timeval patience = {.tv_sec = SEND_S};
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return err_sys(e, errno, "cannot make a socket for banger-dns");
-    (void) setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    const int fds[] = {STDERR_FILENO, pair[1]};
-    *pidfd = monitor_dns(fds, 2, e);
-    (void) close(pair[1]);
-    *sock = pair[0];
-    return *pidfd < 0 ? *pidfd : 0;
-}
+static const struct service service = {"banger-dns", monitor_dns};
 
 static int wait_hello(int sock, struct dns_hello *hello, struct err *e) {
-    int r = io_wait(sock, POLLIN, HELLO_MS);
-    if (r == 0 && io_read(sock, hello, sizeof(*hello)))
-        r = -EPROTO;
+    int r = service_hello(&service, sock, hello, sizeof(*hello), e);
     if (r)
-        return err_sys(e, -r, "banger-dns does not begin");
+        return r;
     hello->user[DNS_USER_SIZE - 1] = hello->text[DNS_TEXT_SIZE - 1] = '\0';
     return hello->error ? err_set(e, hello->error, "%s", hello->text) : 0;
 }
@@ -118,7 +98,7 @@ static void keep_one(void) {
     struct dns_hello hello = {0};
     cleanup_fd int sock = -1;
     cleanup_fd int pidfd = -1;
-    int r = start(&sock, &pidfd, &e);
+    int r = service_start(&service, &sock, &pidfd, &e);
     if (r == 0)
         r = wait_hello(sock, &hello, &e);
     note(&hello, &e);
@@ -129,26 +109,19 @@ static void keep_one(void) {
 }
 
 static void *keeper(void *arg) {
-    int nap = NAP_LEAST;
+    int nap = 0;
     (void) arg;
     for (;;) {
         const long long began = io_now_ms();
         keep_one();
-        nap = io_now_ms() - began > STEADY_MS ? NAP_LEAST : nap;
+        nap = service_nap(nap, io_now_ms() - began);
         (void) usleep((useconds_t) nap * 1000);
-        nap = 2 * nap < NAP_MOST ? 2 * nap : NAP_MOST;
     }
     return NULL;
 }
 
 void vm_dns_begin(void) {
-    pthread_t thread;
-    pthread_attr_t attr;
-    (void) pthread_attr_init(&attr);
-    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void) pthread_attr_setstacksize(&attr, STACK);
-    int r = pthread_create(&thread, &attr, keeper, NULL);
-    (void) pthread_attr_destroy(&attr);
+    int r = service_keep(keeper);
     if (r)
-        log_error(0, "names of VMs are not answered: no thread for it (%s)", strerror(r));
+        log_error(0, "names of VMs are not answered: no thread for it (%s)", strerror(-r));
 }
