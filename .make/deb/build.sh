@@ -14,7 +14,7 @@ mkdir -p "$root/DEBIAN" "$root/usr/share/doc/banger" "$root/usr/share/lintian/ov
 chmod -R u=rwX,go=rX "$root"
 
 DESTDIR=$PWD/$root PREFIX=/usr BUILD=$build .make/install.sh install
-programs=("$root/usr/bin/"* "$root/usr/libexec/banger/"*)
+mapfile -t programs < <(grep -laP '\A\x7fELF' "$root/usr/bin/"* "$root/usr/libexec/banger/"*) # not the scripts
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "${programs[@]}"
 
 install -m 0644 $here/copyright "$root/usr/share/doc/banger/copyright"
