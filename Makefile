@@ -246,7 +246,7 @@ fuzz: test-deps fuzz-build
 
 # The same targets as clang counts lines, for what their seeds reach of the readers of foreign bytes.
 SEEDERS := $(addprefix $(BUILD)/seeds/fuzz_,bundle bzimage catalog challenge cpio docker document layers links \
-    load minisign package reference run_config subtree tar toml)
+    load minisign package reference run_config subtree tar toml tree)
 SEED_CFLAGS := -std=gnu17 -O1 -g -w $(DEFINES) -DBANGER_COMMIT='"fuzz"' -fprofile-instr-generate -fcoverage-mapping
 $(BUILD)/seeds/obj/%.o: %.c
 	@mkdir -p $(dir $@)

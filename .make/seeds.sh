@@ -14,6 +14,7 @@ done
 llvm-profdata merge -o "$out/all.profdata" "$out"/*.profraw
 files="unpriv/image/oci_config.c unpriv/image/oci_manifest.c unpriv/image/reference.c unpriv/image/run_config.c
     unpriv/image/superblock.c unpriv/image/fetch/challenge.c unpriv/image/fetch/manifest.c common/toml.c
+    common/tree_receive.c common/tree_send.c
     unpriv/cli/docker.c unpriv/catalog/catalog.c unpriv/catalog/minisign.c"
 for part in blobs bundle decode files layers load subtree tar tar_acl tree xattr; do
     files="$files unpriv/image/import/$part.c"

@@ -1,10 +1,13 @@
 /* Fuzzed: a bundle, pinned and signed as it is; what passes is a file system of the size that is said, and what
  * the manifest says of its running an object. First byte: odd, a superblock's bytes follow; else the
- * bundle's, and further bits spoil what is known of it. */
+ * bundle's, and further bits spoil what is known of it; 16: as much is stored already as needs no ratio;
+ * 32: the disk is full. */
 #include "../unpriv/image/import/bundle.h"
 #include "../unpriv/image/superblock.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +39,20 @@ static void check(int image, int config, const struct import_report *report) {
     cJSON_Delete(object);
 }
 
+/* A file that cannot be read is told, whether it is the bundle or what came out of it. */
+static void unreadable(void) {
+    const struct import_plan plan = {.mode = IMPORT_BUNDLE, .size = 1 << 20};
+    struct import_report report = {0};
+    struct err e = {0};
+    int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), empty = memfd_create("empty", MFD_CLOEXEC);
+    if (bundle_read(&plan, folder, empty, empty, &report, &e) != -EISDIR || !e.text[0])
+        abort();
+    if (superblock_check_file(folder, &e) != -EINVAL || superblock_check_file(empty, &e) != -EINVAL)
+        abort();
+    (void) close(folder);
+    (void) close(empty);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct import_plan plan = {.mode = IMPORT_BUNDLE, .size = size, .limit = 8 << 20};
     struct import_report report = {0};
@@ -50,6 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         return 0;
     }
+    static int once;
+    if (!once++)
+        unreadable();
     int in = memfd_create("bundle", MFD_CLOEXEC), image = memfd_create("image", MFD_CLOEXEC);
     int config = memfd_create("config", MFD_CLOEXEC);
     if (config < 0 || write(in, data + 1, size - 1) != (ssize_t) size - 1 || lseek(in, 0, SEEK_SET))
@@ -58,9 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     plan.size >>= data[0] >> 1 & 1;
     plan.pin.sha256[0] ^= data[0] & 4;
     plan.pin.signature[0] ^= data[0] & 8;
-    int r = bundle_read(&plan, in, image, config, &report, &e);
-    if (r == 0 && data[0] & 12)
-        abort(); /* it was not the one that is pinned */
+    report.used = data[0] & 16 ? 64 << 20 : 0;
+    int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+    int r = bundle_read(&plan, in, data[0] & 32 ? full : image, config, &report, &e);
+    (void) close(full);
+    if (r == 0 && data[0] & (12 | 32))
+        abort(); /* it was not the one that is pinned, or is nowhere */
     else if (r == 0)
         check(image, config, &report);
     else if (e.code != -r || !e.text[0])

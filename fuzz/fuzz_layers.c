@@ -1,11 +1,13 @@
 /* Fuzzed: layers on the pipe between fetch and import, the digests made right, so that what
- * is in them counts. The file system that comes out is read again from top to end. */
+ * is in them counts. Behind LIMIT they may have 1 KiB. The file system that comes out is read again from top to end. */
 #include "../unpriv/image/import/blobs.h"
 #include "../unpriv/image/import/disk.h"
 #include "../unpriv/image/import/sha256.h"
 #include "../unpriv/image/stream.h"
 #include "image_check.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,7 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CUT "LAYER-ENDS" /* between the layers of an input */
+#define CUT   "LAYER-ENDS" /* between the layers of an input */
+#define LIMIT "LIMIT\n"
 
 /* Pieces of the input, one a layer; no digest is known of what they unpack to. */
 struct pieces {
@@ -57,6 +60,19 @@ static void as_pieces(const struct import_plan *plan, const uint8_t *data, size_
     (void) close(image);
 }
 
+/* A pipe that cannot be read is told. */
+static void unreadable(const struct import_plan *plan) {
+    struct blobs_stream stream;
+    struct import_report report = {0};
+    struct err e = {0};
+    int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), image = memfd_create("image", MFD_CLOEXEC);
+    blobs_stream(&stream, folder);
+    if (disk_layers(plan, &stream.blobs, image, &report, &e) != -EISDIR || !e.text[0])
+        abort();
+    (void) close(folder);
+    (void) close(image);
+}
+
 static void as_stream(const struct import_plan *plan, const uint8_t *data, size_t size) {
     struct blobs_stream stream;
     struct import_report report = {0};
@@ -75,9 +91,16 @@ static void as_stream(const struct import_plan *plan, const uint8_t *data, size_
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const struct import_plan plan = {
-        .magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_LAYERS, .size = 32 << 20, .limit = 24 << 20};
+    static int once;
+    struct import_plan plan = {.magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_LAYERS, .size = 32 << 20, .limit = 24 << 20};
     uint32_t magic = 0;
+    if (!once++)
+        unreadable(&plan);
+    if (size >= sizeof(LIMIT) && memcmp(data, LIMIT, sizeof(LIMIT) - 1) == 0) {
+        plan.limit = 1 << 10;
+        data += sizeof(LIMIT) - 1;
+        size -= sizeof(LIMIT) - 1;
+    }
     if (size >= sizeof(magic))
         memcpy(&magic, data, sizeof(magic));
     if (magic == STREAM_MAGIC)

@@ -1,11 +1,13 @@
 /* Fuzzed: the archive of a saved image, OCI's or docker's; on its own each document of one; and behind an 'F' a
- * layout's folder: files, each its name, NUL, two bytes of size, content. A name ending in '@' is a link. */
+ * layout's folder: files, each its name, NUL, two bytes of size, content. A name ending in '@' is a link.
+ * 'T', a tag and a newline may come before an archive. */
 #include "../unpriv/image/import/load.h"
 #include "../unpriv/image/oci_manifest.h"
 #include "image_check.h"
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -79,7 +81,7 @@ static int removed(const char *path, const struct stat *st, int kind, struct FTW
     return remove(path);
 }
 
-static void load(int in);
+static void load(int in, const char *tag);
 
 static void as_folder(const uint8_t *data, size_t size) {
     char path[] = "/dev/shm/banger-load-XXXXXX";
@@ -87,15 +89,15 @@ static void as_folder(const uint8_t *data, size_t size) {
     if (folder < 0)
         abort();
     put_files(folder, data, size);
-    load(folder);
+    load(folder, "");
     (void) nftw(path, removed, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static void load(int in) {
-    const struct import_plan plan = {
-        .magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_LOAD, .size = 32 << 20, .limit = 24 << 20};
+static void load(int in, const char *tag) {
+    struct import_plan plan = {.magic = IMPORT_PLAN_MAGIC, .mode = IMPORT_LOAD, .size = 32 << 20, .limit = 24 << 20};
     struct import_report report = {0};
     struct err e = {0};
+    (void) snprintf(plan.tag, sizeof(plan.tag), "%s", tag);
     int image = memfd_create("image", MFD_CLOEXEC), config = memfd_create("config", MFD_CLOEXEC);
     int scratch = memfd_create("scratch", MFD_CLOEXEC);
     if (image < 0 || config < 0 || scratch < 0)
@@ -111,7 +113,31 @@ static void load(int in) {
     (void) close(scratch);
 }
 
+/* What is neither file nor folder, and a file that cannot be read. */
+static void unreadable(void) {
+    char path[32];
+    int ends[2], file = memfd_create("saved", MFD_CLOEXEC);
+    (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    if (file < 0 || pipe(ends))
+        abort();
+    (void) close(ends[1]);
+    load(ends[0], "");
+    load(open(path, O_WRONLY | O_CLOEXEC), "");
+    (void) close(file);
+}
+
+/* The tag before the archive, if there is one; its bytes with the newline. */
+static size_t take_tag(const uint8_t *data, size_t size, char tag[64]) {
+    const uint8_t *end = size && data[0] == 'T' ? memchr(data, '\n', size < 64 ? size : 64) : NULL;
+    (void) snprintf(tag, 64, "%.*s", end ? (int) (end - data - 1) : 0, (const char *) data + 1);
+    return end ? (size_t) (end - data) + 1 : 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static int once;
+    char tag[64];
+    if (!once++)
+        unreadable();
     if (size && data[0] == '{') {
         as_documents((const char *) data, size);
         return 0;
@@ -120,9 +146,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         as_folder(data + 1, size - 1);
         return 0;
     }
+    size_t skip = take_tag(data, size, tag);
+    data += skip;
+    size -= skip;
     int in = memfd_create("saved", MFD_CLOEXEC);
     if (in < 0 || write(in, data, size) != (ssize_t) size || lseek(in, 0, SEEK_SET))
         abort();
-    load(in);
+    load(in, tag);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* A kernel package or a folder's tar: ar, tar, modules in their compressions and their .modinfo. A first byte 0 makes
- * the rest the package's bytes; else the rest is one module, of which the byte says which. */
+ * the rest the package's bytes, 255 the same of one that may have 1 KiB; else the rest is one module, of which
+ * the byte says which. */
 #include "../unpriv/kernel/import/kernel.h"
 
 #include <stdio.h>
@@ -9,12 +10,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void package_fill(const uint8_t *data, size_t size, struct kernel_package *package) {
+static void package_fill(const uint8_t *data, size_t size, uint64_t limit, struct kernel_package *package) {
     struct kernel_count count = {0};
     struct err e;
     int fd = memfd_create("package", MFD_CLOEXEC);
     if (fd >= 0 && write(fd, data, size) == (ssize_t) size && lseek(fd, 0, SEEK_SET) == 0)
-        (void) kernel_package_read(fd, 1u << 24, package, &count, &e);
+        (void) kernel_package_read(fd, limit, package, &count, &e);
     if (fd >= 0)
         (void) close(fd);
 }
@@ -34,8 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct err e;
     if (size < 2)
         return 0;
-    if (data[0] == 0) {
-        package_fill(data + 1, size - 1, &package);
+    if (data[0] == 0 || data[0] == 255) {
+        package_fill(data + 1, size - 1, data[0] ? 1u << 10 : 1u << 24, &package);
     } else {
         all_built_in(&package);
         (void) kernel_blob_add(&package.module[data[0] % KERNEL_MODULES_MAX], data + 1, size - 1, KERNEL_MODULE_MAX);

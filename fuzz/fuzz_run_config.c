@@ -1,10 +1,14 @@
-/* Fuzzes an image's run configuration, and the command that the engine makes of it for the agent. */
+/* Fuzzes an image's run configuration, as text and as the file that the engine has of it, and the command that is
+ * made of it for the agent. */
 #include "../unpriv/image/run_config.h"
 #include "../unpriv/vm/internal.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,6 +23,27 @@ static void check_open(const struct vm_command *command) {
         abort();
 }
 
+/* A state folder with one image: its file says what the text says. */
+static void check_file(const char *text, size_t size, const cJSON *config) {
+    static int state = -1;
+    char path[] = "/dev/shm/banger-run-config-XXXXXX";
+    struct err e = {0};
+    cJSON *read = NULL;
+    if (state < 0 && mkdtemp(path)) {
+        state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (mkdirat(state, "images", 0700) || mkdirat(state, "images/1", 0700) ||
+            run_config_read(state, "1", &read, &e) || read)
+            abort(); /* an image without a file has no configuration */
+    }
+    int fd = openat(state, "images/1/" RUN_CONFIG_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, size) != (ssize_t) size || close(fd))
+        abort();
+    int r = run_config_read(state, "1", &read, &e);
+    if ((r == 0) != (config != NULL) || (r && !e.text[0]) || (config && !cJSON_Compare(config, read, 1)))
+        abort();
+    cJSON_Delete(read);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct err e = {0};
     struct vm_command command;
@@ -27,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     memcpy(text, data, size);
     cJSON *config = run_config_parse(text, size, &e);
+    check_file(text, size, config);
     free(text);
     if (!config)
         return 0;

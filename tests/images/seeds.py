@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the fuzz targets' seeds that reach the rarer ways of refusing an archive, a base image or a saved image:
-fuzz/seeds/{tar,layers,subtree,load,bundle,package}/made-*. Usage: seeds.py (as root: devices)."""
+fuzz/seeds/{tar,layers,subtree,load,bundle,package,docker,run_config,tree,toml}/made-*. Usage: seeds.py (as root: devices)."""
 import gzip, hashlib, io, json, lzma, os, shutil, struct, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -49,6 +49,15 @@ seed("layers", "stream-diff", struct.pack("<IIQ", 0x53474942, 1, len(layer)) + d
      struct.pack("<IIQ", 0x53474942, 2, 0) + bytes(32))
 seed("layers", "stream-many", b"".join(struct.pack("<IIQ", 0x53474942, 1, 0) + hashlib.sha256(b"").digest()
                                        for _ in range(1030)) + struct.pack("<IIQ", 0x53474942, 2, 0) + bytes(32))
+
+
+def zstd(data, *options):
+    return subprocess.run(["zstd", "-q", "-c", *(options or ("-19", "--check"))], input=data, check=True, stdout=subprocess.PIPE).stdout
+
+
+seed("layers", "limit-packed", b"LIMIT\n" + tar(entry("a", b"x" * 3000)))
+seed("layers", "limit-unpacked", b"LIMIT\n" + zstd(tar(entry("a", b"x" * 3000))))
+seed("layers", "window", struct.pack("<IBB", 0xfd2fb528, 0, 27 - 10 << 3) + b"\1\0\0")
 
 
 # --- base images --------------------------------------------------------------------------
@@ -118,8 +127,16 @@ image("no-inode", "link f root/nowhere", patch=nowhere)
 image("two-names", "link d root/d")
 image("name-twice", "link f root/name-a", "link f root/name-b", patch=lambda data: data.replace(b"name-b", b"name-a"))
 image("no-root", "unlink root/f", "unlink root/l", "rmdir root")
+image("root-file", "unlink root/f", "unlink root/l", "rmdir root", "link f root")
+image("root-nowhere", "unlink root/f", "unlink root/l", "rmdir root", "link f nowhere", patch=nowhere)
 image("link-outside", "link long root/long", "sif long block[5] 0xffffff", make=attributes)
 image("not-clean", "feature needs_recovery")
+# Each of these files says three times that it has the 115 first blocks of the image: together more than may be.
+again = [f"sif f{i} {field}" for i in range(78) for field in
+         ["size 353280", "flags 0x80000", "block[0] 0x3f30a", "block[1] 4", "block[2] 0"] +
+         [f"block[{3 + 3 * k + at}] {value}" for k in range(3) for at, value in enumerate((k * 115, 115, 1))]]
+image("larger", *again, inodes=110, inode=128,
+      make=lambda root: [os.mknod(os.path.join(root, f"f{i}"), 0o100644) for i in range(78)])
 image("inline", "link i root/i", make=lambda root: open(os.path.join(root, "i"), "w").write("in the inode"),
       kind=("-t", "ext4", "-O", "^has_journal,^metadata_csum,^resize_inode,inline_data"))
 
@@ -164,6 +181,20 @@ seed("load", "folder-link", layout({**{k: v for k, v in is_link.items() if k != 
 seed("load", "folder-folder", layout({**{k: v for k, v in is_link.items() if k != first}, first + "/x": b""}))
 seed("load", "document-cut", tar(entry("index.json", b"{" * 2000))[:1024])
 seed("load", "names-long", tar(pax({"path": "a/" * 700 + "b"}, "x", b"1"), entry("oci-layout", b"{}")))
+damaged = dict(whole)
+blob = next(name for name in damaged if name.startswith("blobs/"))
+damaged[blob] = damaged[blob].replace(b"1", b"2")
+seed("load", "folder-layer-damaged", layout(damaged))
+seed("load", "packed-skips", gzip.compress(tar(entry("x", bytes(900000)), entry("oci-layout", b"{}")), 9))
+seed("load", "packed-cut", gzip.compress(tar(entry("oci-layout", b"{}")), 9)[:-9])
+seed("load", "packed-limit", zstd(bytes(25 << 20)))
+seed("load", "packed-many", zstd(entry("a") * 8200 + END))
+seed("load", "packed-document", zstd(tar(entry("index.json", b" " * (5 << 20)))))
+seed("load", "xz", lzma.compress(tar(entry("oci-layout", b"{}"))))
+images = [{"Config": "c.json", "RepoTags": ["a:1"], "Layers": []}, {"Config": "c.json", "RepoTags": ["b:2"], "Layers": []}]
+saved = tar(entry("manifest.json", json.dumps(images).encode()), entry("c.json", b"{}"))
+seed("load", "tag", b"Tb:2\n" + saved)
+seed("load", "tag-none", b"Tc:3\n" + saved)
 
 # --- TOML ----------------------------------------------------------------------------------------------
 for number, text in enumerate((b'a = "\x01"', b"\x80 = 1", b'a = "\xc3("', b"n" * 70 + b" = 1", b"= 1", b'a = "\\u00e9 \\U0001f600"',
@@ -177,12 +208,12 @@ with open(f"{SEEDS}/bundle/plain", "rb") as f:
     plain = f.read()
 
 
-def frame(data):
-    return subprocess.run(["zstd", "-q", "-19", "-c", "--check"], input=data, check=True, stdout=subprocess.PIPE).stdout
-
-
-seed("bundle", "damaged-behind", plain + frame(bytes(3 << 20))[:-4] + b"sum!")
-seed("bundle", "cut-behind", plain + frame(bytes(3 << 20))[:-6])
+seed("bundle", "damaged-behind", plain + zstd(bytes(3 << 20))[:-4] + b"sum!")
+seed("bundle", "cut-behind", plain + zstd(bytes(3 << 20))[:-6])
+seed("bundle", "no-second-header", b"\0" + zstd(entry("manifest.json", b"{}") + b"\x07" * 512 + END))
+with open(f"{SEEDS}/bundle/whole", "rb") as f:
+    seed("bundle", "full", b"\x20" + f.read()[1:])
+seed("bundle", "ratio", b"\x10" + zstd(tar(entry("rootfs.ext4", b"x" * 400000))))
 
 
 def ar(**members):
@@ -199,3 +230,34 @@ seed("package", "tar-junk", b"\0" + bytes(257) + b"ustar" + b"\x07" * 600)
 sparse = pax({"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "600,4", "GNU.sparse.numblocks": "1",
               "GNU.sparse.size": "604"}, "lib/modules/6.1/kernel/virtio.ko", b"data")
 seed("package", "sparse-module", b"\0" + tar(sparse))
+seed("package", "limit", b"\xff" + tar(entry("./usr/share/doc/x", b"text" * 500)))
+
+# --- docker's configuration: the host, then the text; what the engine has of an image -----------------------------
+def docker(name, login):
+    seed("docker", name, b"r.example\n" + json.dumps({"auths": {"r.example": login}}).encode())
+
+
+docker("auth-long", {"auth": "QUFB" * 3000})
+docker("auth-nul", {"auth": "QUEAQTpB"})
+docker("auth-no-digit", {"auth": "QU*B"})
+docker("name-long", {"username": "u" * 300})
+docker("password-quoted", {"username": "u", "password": '"\\'})
+seed("run_config", "word-long", json.dumps({"user": "u" * 300}).encode())
+seed("run_config", "words-many", json.dumps({"cmd": ["a"] * 4097}, separators=(",", ":")).encode())
+seed("run_config", "long", b" " * 65536)
+
+# --- trees: entries are type, mode, sizes of name and target, zero, ns, s, size -----------------------------------
+def node(kind, name=b"", target=b"", size=0, mode=0o644):
+    return struct.pack("<IIIIIIqQ", kind, mode, len(name), len(target), 0, 5, 1700000000, size) + name + target
+
+
+TOTAL, FILE, LINK, FOLDER, LEAVE, END_OF_TREE = 1, 2, 3, 4, 5, 8
+chunk = struct.pack("<I", 7) + b"content" + struct.pack("<I", 0)
+seed("tree", "end-first", node(TOTAL) + node(END_OF_TREE))
+seed("tree", "total-in-folder", node(TOTAL) + node(FOLDER, mode=0o755) + node(TOTAL, b"x"))
+seed("tree", "all", node(TOTAL, size=7) + node(FOLDER, mode=0o755) + node(FILE, b"f", size=7) + chunk +
+     node(LINK, b"l", b"f") + node(FOLDER, b"d", mode=0o700) + node(LEAVE) + node(LEAVE) + node(END_OF_TREE))
+seed("tree", "only-file", node(TOTAL, size=7) + node(FILE, size=7) + chunk + node(END_OF_TREE))
+seed("tree", "only-link", node(TOTAL) + node(LINK, target=b"to") + node(END_OF_TREE))
+seed("tree", "answer", node(END_OF_TREE))
+seed("tree", "answer-not", node(FILE, b"f"))

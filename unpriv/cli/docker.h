@@ -7,6 +7,8 @@
 #include <stddef.h>
 
 #define DOCKER_SECRET_MAX 8192 /* with the NUL */
+#define DOCKER_FILE_MAX   ((size_t) 1 << 20)
+#define DOCKER_HELPER     "docker-credential-"
 
 struct docker_login {
     char username[256]; /* "" : none was found */

@@ -263,7 +263,3 @@ int bundle_read(const struct import_plan *plan, int fd, int out, int config, str
     free(d);
     return r;
 }
-
-int import_bundle(const struct import_plan *plan, struct import_report *report, struct err *e) {
-    return bundle_read(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, IMPORT_FD_CONFIG, report, e);
-}

@@ -139,20 +139,19 @@ static int check_config_name(const char *name, const char *text, size_t size, st
 
 static int take_layers(struct load *l, const cJSON *image, struct err *e) {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(image, "Layers"), *name = NULL;
-    uint32_t count = 0;
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != (int) l->config.layers)
         return err_set(e, EINVAL,
                        "The archive's manifest.json has %d layers, the image's configuration %u; it is damaged",
                        cJSON_GetArraySize(list), l->config.layers);
-    l->names = calloc((size_t) l->config.layers + 1, sizeof(*l->names));
+    char **next = l->names = calloc((size_t) l->config.layers + 1, sizeof(*l->names));
+    if (!next)
+        return err_set(e, ENOMEM, "There is not enough memory for the image's layers; free some and try again");
     cJSON_ArrayForEach(name, list) {
         if (!cJSON_IsString(name))
             return err_set(e, EINVAL, "The archive's manifest.json is damaged: a layer has no name");
-        if (l->names)
-            l->names[count++] = strdup(name->valuestring);
+        *next++ = strdup(name->valuestring);
     }
-    return l->names ? 0
-                    : err_set(e, ENOMEM, "There is not enough memory for the image's layers; free some and try again");
+    return 0;
 }
 
 static int read_image(struct load *l, const cJSON *image, struct err *e) {
@@ -292,8 +291,4 @@ int load_image(const struct import_plan *plan, int in, int out, int config, int 
     }
     free_load(&l);
     return r;
-}
-
-int import_load(const struct import_plan *plan, struct import_report *report, struct err *e) {
-    return load_image(plan, IMPORT_FD_INPUT, IMPORT_FD_OUTPUT, IMPORT_FD_CONFIG, IMPORT_FD_SCRATCH, report, e);
 }

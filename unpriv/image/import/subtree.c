@@ -389,8 +389,6 @@ static int copy_into(struct copier *c, ext2_ino_t number, const char *to) {
 
 static int copy_top(struct copier *c, const char *name, const char *to) {
     ext2_ino_t number = 0;
-    if (!c->fs)
-        return damaged(c, "it is no ext4 file system", 0);
     if (!name && ext2fs_has_feature_journal_needs_recovery(c->fs->super))
         return damaged(c, "it was not unmounted", 0);
     if (!name)
@@ -425,18 +423,15 @@ static int no_memory(struct err *e) {
 
 /* `name`: a folder at the image's top, NULL for all of it. */
 static int copy_image(const struct copier *how, const char *name, const char *to) {
-    struct err unused = {0};
     struct copier *c = malloc(sizeof(*c));
     if (!c)
         return no_memory(how->e);
     *c = *how;
     c->whole = !name;
-    if (!c->e)
-        c->e = &unused;
     c->chunk = malloc(CHUNK_BYTES);
     int r = c->chunk ? open_image(c) : no_memory(c->e);
     if (r == 0)
-        r = copy_top(c, name, to);
+        r = c->fs ? copy_top(c, name, to) : damaged(c, "it is no ext4 file system", 0);
     if (c->fs)
         ext2fs_free(c->fs);
     free(c->chunk);

@@ -13,23 +13,19 @@ struct acl_entry {
     uint32_t id;
 };
 
+/* The kernel's number of it (linux/posix_acl.h), 0 when it has none. */
 static uint16_t tag_of(int tag) {
-    switch (tag) {
-    case ARCHIVE_ENTRY_ACL_USER_OBJ:
-        return 0x01;
-    case ARCHIVE_ENTRY_ACL_USER:
-        return 0x02;
-    case ARCHIVE_ENTRY_ACL_GROUP_OBJ:
-        return 0x04;
-    case ARCHIVE_ENTRY_ACL_GROUP:
-        return 0x08;
-    case ARCHIVE_ENTRY_ACL_MASK:
-        return 0x10;
-    case ARCHIVE_ENTRY_ACL_OTHER:
-        return 0x20;
-    default:
-        return 0;
-    }
+    static const struct {
+        int tag;
+        uint16_t number;
+    } known[] = {
+        {ARCHIVE_ENTRY_ACL_USER_OBJ, 0x01}, {ARCHIVE_ENTRY_ACL_USER, 0x02}, {ARCHIVE_ENTRY_ACL_GROUP_OBJ, 0x04},
+        {ARCHIVE_ENTRY_ACL_GROUP, 0x08},    {ARCHIVE_ENTRY_ACL_MASK, 0x10}, {ARCHIVE_ENTRY_ACL_OTHER, 0x20},
+    };
+    size_t i = 0;
+    while (i < sizeof(known) / sizeof(known[0]) && known[i].tag != tag)
+        i++;
+    return i < sizeof(known) / sizeof(known[0]) ? known[i].number : 0;
 }
 
 /* The kernel wants them in this order. */
@@ -45,11 +41,10 @@ static int add_acl(struct archive_entry *entry, int type, const char *name, char
         uint32_t version;
         struct acl_entry entries[ACL_MOST];
     } acl = {.version = ACL_VERSION};
-    int count = archive_entry_acl_reset(entry, type), kind = 0, perm = 0, tag = 0, id = 0;
-    if (count <= 0)
-        return 0;
+    int kind = 0, perm = 0, tag = 0, id = 0;
     const char *who = NULL;
     uint32_t n = 0;
+    (void) archive_entry_acl_reset(entry, type);
     while (archive_entry_acl_next(entry, type, &kind, &perm, &tag, &id, &who) == ARCHIVE_OK) {
         if (n == ACL_MOST)
             return err_set(e, E2BIG, "its access control list has more than %u lines; use fewer", ACL_MOST);
@@ -61,7 +56,7 @@ static int add_acl(struct archive_entry *entry, int type, const char *name, char
             return err_set(e, EINVAL, "its access control list is not a POSIX one; make the archive without it");
     }
     qsort(acl.entries, n, sizeof(acl.entries[0]), by_tag);
-    return tree_xattr_add(list, used, name, &acl, sizeof(acl.version) + n * sizeof(acl.entries[0]), e);
+    return n ? tree_xattr_add(list, used, name, &acl, sizeof(acl.version) + n * sizeof(acl.entries[0]), e) : 0;
 }
 
 int tar_acls(struct archive_entry *entry, char *list, size_t *used, struct err *e) {
