@@ -691,6 +691,87 @@ def a_redirect_to_plain_http_elsewhere(t):
     t.fails("plain http")
 
 
+# --- proxies: the server is one, and speaks for far.example ---------------------------------
+
+def behind_a_proxy(t, **endpoint):
+    proxy = "http://al:se%20cret@" + t.server.host
+    t.request = fetch.image("far.example/team/app:1", ["far.example"])
+    t.request["endpoints"] = [{"host": "far.example", **endpoint}]
+    t.request["proxies"] = {"http_proxy": proxy, "https_proxy": proxy}
+
+
+def no_tunnels(answer):
+    return lambda q: reply(405) if q[0] == "CONNECT" else answer(q)
+
+
+@case
+def a_proxy_that_connects_nowhere(t):
+    behind_a_proxy(t)
+    t.server.answer = no_tunnels(t.image.serve)
+    r = t.fails("the proxy " + t.server.host + " gives no connection to far.example", "no_proxy")
+    assert "cret" not in r.text and t.server.seen[0][:2] == ("CONNECT", "far.example:443"), t.server.seen
+
+
+@case
+def plain_http_through_a_proxy(t):
+    behind_a_proxy(t, insecure=True, username="u", password="p")
+    t.server.answer = no_tunnels(lambda q: t.image.serve(q) if "authorization" in q[2] else
+                                 reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'}))
+    t.works()
+    plain = [q for q in t.server.seen if q[0] == "GET"]
+    wanted = "Basic " + base64.b64encode(b"al:se cret").decode()
+    assert all(q[1].startswith("http://far.example/v2/team/app/") for q in plain), plain
+    assert all(q[2]["proxy-authorization"] == wanted for q in t.server.seen), t.server.seen
+    assert all("authorization" not in q[2] for q in t.server.seen if q[0] == "CONNECT"), "a login went to the proxy"
+
+
+@case
+def this_machine_is_not_asked_for_through_a_proxy(t):
+    other = Server()
+    t.request["proxies"] = {"http_proxy": "http://al:secret@" + other.host, "https_proxy": other.host}
+    t.works()
+    assert not other.seen and all("proxy-authorization" not in q[2] for q in t.server.seen)
+
+
+@case
+def a_proxy_that_wants_a_login(t):
+    behind_a_proxy(t, insecure=True)
+    t.server.answer = lambda q: reply(407, headers={"Proxy-Authenticate": 'Basic realm="x"'})
+    r = t.fails("does not accept the login")
+    assert "cret" not in r.text
+    t.request["proxies"] = {"https_proxy": t.server.host}
+    t.fails("wants a login", "USER:PASSWORD@" + t.server.host)
+
+
+@case
+def through_a_proxy_nothing_near_it_is_asked_for(t):
+    behind_a_proxy(t, insecure=True)
+    for near in ("169.254.169.254", "2852039166", "[fe80::1]", "127.0.0.1", "0.0.0.0", "localhost", "[::ffff:127.0.0.1]"):
+        t.server.answer = no_tunnels(lambda q: reply(302, headers={"Location": f"https://{near}/x"}))
+        t.fails("that is not followed")
+    assert all("far.example" in q[1] for q in t.server.seen), [q[1] for q in t.server.seen]
+
+
+@case
+def a_proxy_that_is_none(t):
+    behind_a_proxy(t)
+    os.makedirs(t.cache + "/sha256", mode=0o700)
+    for bad in ("ftp://al:secret@proxy", "http://", "http://al:sec ret@proxy:1"):
+        t.request["proxies"] = {"https_proxy": bad}
+        r = t.fails("https_proxy names no proxy")
+        assert "sec" not in r.text, r.text
+
+
+@case
+def a_proxy_that_does_not_answer(t):
+    behind_a_proxy(t)
+    gone = Server()
+    gone.listener.close()
+    t.request["proxies"] = {"https_proxy": f"socks5h://al:secret@{gone.host}"}
+    r = t.fails(f"the proxy {gone.host} cannot be used")
+    assert "secret" not in r.text
+
+
 # --- documents --------------------------------------------------------------------------
 
 def manifest_is(t, data, *words, content_type=MANIFEST):

@@ -229,6 +229,67 @@ pulls "and --insecure" --insecure --name tls-insecure "$tls/team/app:1"
 forget
 cat "$work/ca.pem" >>/etc/ssl/certs/ca-certificates.crt
 pulls "an authority that this machine knows" "$tls/team/app:1"
+
+# --- proxies: the registry's name is one that only the proxy's machine knows ---------------------------
+
+# proxy NAME PORT [MORE]: its log says what it was asked for.
+proxy() {
+    printf 'User nobody\nPort %s\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nLogLevel Connect\nLogFile "%s"\n%s\n' "$2" \
+        "$work/$1.log" "${3:-}" >"$work/$1.conf"
+    install -o nobody /dev/null "$work/$1.log"
+    # shellcheck disable=SC2016
+    unshare -m sh -c 'mount --bind "$1" /etc/hosts && exec tinyproxy -d -c "$2"' sh "$work/proxy.hosts" "$work/$1.conf" >/dev/null 2>&1 &
+    pids+=($!)
+    until_true 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$2" 2>/dev/null || not_ok "proxy $1" "$(cat "$work/$1.log")"
+}
+# with VARIABLES ARG...: an image pull with these lines in its environment, which no command line shows.
+with() {
+    printf '%s\n' set\ -a "$1" | install -o al -m 0600 /dev/stdin /home/al/environment
+    shift
+    as al sh -c '. ~/environment; exec banger image pull "$@"' sh "$@"
+}
+one_sentence() { # NAME WORDS
+    if [ $status -eq 1 ] && [ "$(grep -c '^banger: ' <<<"$err")" -eq 1 ] && grep -qF -- "$2" <<<"$err"; then ok "$1"; else not_ok "$1" "status $status: $err"; fi
+}
+(cat /etc/hosts && echo "127.0.0.1 registry.test") >"$work/proxy.hosts"
+proxy open 5010
+proxy login 5011 'BasicAuth al s3cr3tword'
+open=http://127.0.0.1:5010 login=127.0.0.1:5011
+refused "a registry that only a proxy knows" "no machine is known" registry.test:5004/team/app:1
+with "https_proxy=$open" registry.test:5004/team/app:1
+equal "https through a proxy" "$status" 0
+check "which was asked for a connection" grep -q 'CONNECT registry.test:5004' "$work/open.log"
+forget
+with "all_proxy=$open" --insecure registry.test:5001/team/app:1
+equal "plain http through a proxy" "$status" 0
+check "which was asked for the address" grep -q 'GET http://registry.test:5001/v2/' "$work/open.log"
+forget
+with "HTTPS_PROXY=$open NO_PROXY=.example,registry.test" registry.test:5004/team/app:1
+one_sentence "no_proxy" "no machine is known"
+with "http_proxy=127.0.0.1:5099 https_proxy=127.0.0.1:5099" "$plain/team/app:1"
+equal "this machine's registry without the proxy" "$status" 0
+with "https_proxy=127.0.0.1:5099" registry.test:5004/team/app:1
+one_sentence "a proxy where nobody listens" "the proxy 127.0.0.1:5099 cannot be used"
+with "https_proxy=http://$login" registry.test:5004/team/app:1
+one_sentence "a proxy that wants a login" "the proxy $login wants a login"
+with "https_proxy=http://al:wr0ngs3cr3tword@$login" registry.test:5004/team/app:1
+one_sentence "a wrong login" "the proxy $login does not accept the login"
+with "https_proxy=gopher://al:s3cr3tword@$login" registry.test:5004/team/app:1
+one_sentence "a proxy that is none" "https_proxy names no proxy"
+forget
+(while sleep 0.02; do ps -eo args=; done) >"$work/ps" &
+watcher=$!
+with "https_proxy=http://al:s3cr3tword@$login" registry.test:5004/team/app:1
+equal "the right login" "$status" 0
+kill $watcher
+check "the pull was watched" grep -q banger-fetch "$work/ps"
+rm /home/al/environment
+as al banger events --json
+printf '%s' "$out" >"$work/events"
+check "events were read" grep -q image "$work/events"
+check "no proxy's login is in ps, events, or any file" sh -c '! grep -rqs s3cr3tword "$1" "$2" /home/al' sh "$work/ps" "$work/events"
+forget
+
 echo "127.0.0.1 registry.test other.test" >>/etc/hosts
 refused "the certificate of another name" "certificate" other.test:5004/team/app:1
 forget

@@ -4,6 +4,7 @@
 #include "../../unpriv/cli/registry.h"
 #include "../../unpriv/image/fetch/cache.h"
 #include "../../unpriv/image/fetch/challenge.h"
+#include "../../unpriv/image/fetch/proxy.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -64,6 +65,82 @@ Test(fetch_challenge, malformed) {
     memset(long_one + 14, 'a', 2000);
     (void) snprintf(long_one + 2014, 2, "\"");
     cr_expect_eq(challenge_parse(long_one, &c, &e), -EBADMSG);
+}
+
+/* --- proxies ------------------------------------------------------------------------- */
+
+Test(fetch_proxy, who_has_one) {
+    static const struct {
+        const char *scheme, *host, *none, *wanted;
+    } rows[] = {
+        {"http", "a.example", "", "h:1"},
+        {"https", "a.example", "", "https://u:p@s:2"},
+        {"https", "localhost", "", ""},
+        {"http", "127.9.9.9", "", ""},
+        {"http", "[::1]", "", ""},
+        {"http", "a.example", "*", ""},
+        {"http", "a.example", "b.example, A.Example", ""},
+        {"http", "b.a.example", "b.example,.a.example", ""},
+        {"http", "a.example", ".example", ""},
+        {"http", "xa.example", "a.example", "h:1"},
+        {"http", "a.example", "b.a.example", "h:1"},
+        {"http", "10.1.2.3", "10.0.0.0/8", ""},
+        {"http", "10.1.2.3", "10.1.2.0/23", ""},
+        {"http", "10.1.4.3", "10.1.2.0/23", "h:1"},
+        {"http", "11.1.2.3", "10.0.0.0/8", "h:1"},
+        {"http", "11.1.2.3", "0.0.0.0/0", ""},
+        {"http", "10.1.2.3", "1.2.3", "h:1"},
+        {"http", "10.1.2.3", "10.1.2.3", ""},
+        {"http", "10.1.2.3", "10.0.0.0/33,10.0.0.0/-1,10.0.0.0/,/8,x/8", "h:1"},
+        {"http", "[fd00::1]", "fd00::/8", ""},
+        {"http", "[fd00::1]", "fd00:0:0::1", ""},
+        {"http", "[fe00::1]", "fd00::/8", "h:1"},
+        {"http", "a.example", ",, ,.,", "h:1"},
+    };
+    struct proxies p = {.http = "h:1", .https = "https://u:p@s:2"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void) snprintf(p.none, sizeof(p.none), "%s", rows[i].none);
+        cr_expect_str_eq(proxy_for(&p, rows[i].scheme, rows[i].host), rows[i].wanted, "%s, not %s", rows[i].host,
+                         rows[i].none);
+    }
+}
+
+Test(fetch_proxy, names_and_forms) {
+    static const char *const good[] = {"p",        "p:3128", "http://p:1/", "HTTPS://u:p@p:1", "socks5h://[::1]:1080",
+                                       "u@x:p@q:1"};
+    static const char *const bad[] = {"ftp://p", "http://", "p q:1", "http://u:p@", "p\n", "p:1%", "://p"};
+    struct err e = {0};
+    char name[256];
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct proxies p = {0};
+        (void) snprintf(p.http, sizeof(p.http), "%s", good[i]);
+        cr_expect_eq(proxy_check(&p, &e), 0, "%s: %s", good[i], e.text);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct proxies p = {0};
+        (void) snprintf(p.https, sizeof(p.https), "%s", bad[i]);
+        cr_expect_eq(proxy_check(&p, &e), -EINVAL, "%s", bad[i]);
+    }
+    cr_expect_str_eq(proxy_name("http://u:p@ss@p:3128/x", name), "p:3128");
+    cr_expect_str_eq(proxy_name("socks5h://[::1]:1080", name), "[::1]:1080");
+}
+
+Test(fetch_proxy, what_the_environment_says) {
+    static const char *const all[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
+                                      "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        (void) unsetenv(all[i]);
+    (void) setenv("ALL_PROXY", "any:1", 1);
+    (void) setenv("HTTPS_PROXY", "upper:2", 1);
+    (void) setenv("https_proxy", "lower:3", 1);
+    (void) setenv("no_proxy", "", 1);
+    (void) setenv("NO_PROXY", "a,b", 1);
+    cJSON *args = cJSON_CreateObject();
+    registry_add_proxies(args);
+    char *text = cJSON_PrintUnformatted(args);
+    cr_expect_str_eq(text, "{\"proxies\":{\"http_proxy\":\"any:1\",\"https_proxy\":\"lower:3\",\"no_proxy\":\"a,b\"}}");
+    free(text);
+    cJSON_Delete(args);
 }
 
 /* --- the request --------------------------------------------------------------------- */

@@ -190,6 +190,7 @@ static int pull_bundle(const struct catalog_image *image, int64_t size, struct p
     (void) cJSON_AddStringToObject(args, "sha256", image->sha256);
     (void) cJSON_AddNumberToObject(args, "bytes", (double) image->size);
     add_hex(args, "key", key->bytes, sizeof(key->bytes));
+    registry_add_proxies(args);
     add_hex(args, "signature", image->signature.bytes, sizeof(image->signature.bytes));
     struct client_call call = {.op = "image.bundle", .args = args, .fds = {fd}, .fd_count = 1, .progress = p};
     return client_request(&call, NULL, e);

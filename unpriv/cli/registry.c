@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -74,6 +75,31 @@ static cJSON *endpoints_of(const struct reference *ref, const struct registry_pu
     return list;
 }
 
+/* The first of them that is set and not "". */
+static const char *variable(const char *const names[3]) {
+    const char *text = NULL;
+    for (int i = 0; i < 3 && names[i] && !(text && text[0]); i++)
+        text = getenv(names[i]);
+    return text ? text : "";
+}
+
+void registry_add_proxies(cJSON *args) {
+    static const char *const any[3] = {"all_proxy", "ALL_PROXY", NULL};
+    static const struct {
+        const char *key, *names[3];
+        int or_any;
+    } rows[] = {{"http_proxy", {"http_proxy", "HTTP_PROXY", NULL}, 1},
+                {"https_proxy", {"https_proxy", "HTTPS_PROXY", NULL}, 1},
+                {"no_proxy", {"no_proxy", "NO_PROXY", NULL}, 0}};
+    cJSON *proxies = cJSON_AddObjectToObject(args, "proxies");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *text = variable(rows[i].names);
+        text = text[0] || !rows[i].or_any ? text : variable(any);
+        if (text[0])
+            (void) cJSON_AddStringToObject(proxies, rows[i].key, text);
+    }
+}
+
 int registry_name(const char *reference, char out[NAME_SIZE], struct err *e) {
     static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-";
     struct reference ref;
@@ -128,6 +154,7 @@ int registry_pull(const struct registry_pull *pull, struct progress *p, cJSON **
     (void) cJSON_AddStringToObject(args, "kernel", pull->kernel ? pull->kernel : "");
     (void) cJSON_AddNumberToObject(args, "size", (double) pull->size);
     (void) cJSON_AddItemToObject(args, "endpoints", endpoints_of(&ref, pull, p));
+    registry_add_proxies(args);
     struct client_call call = {.op = "image.pull", .args = args, .fds = {cache}, .fd_count = 1, .progress = p};
     if (p)
         progress_line(p, "image %s: %s", pull->name ? pull->name : name, whole);

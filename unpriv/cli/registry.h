@@ -27,6 +27,9 @@ int registry_name(const char *reference, char out[64], struct err *e);
 /* image.pull. On success `*image` (may be NULL) is the caller's. */
 int registry_pull(const struct registry_pull *pull, struct progress *p, cJSON **image, struct err *e);
 
+/* What the environment says of proxies goes with a request that may fetch: "proxies". */
+void registry_add_proxies(cJSON *args);
+
 /* The blob cache's folder, made where it is missing: the caller's, or a negative errno. */
 int registry_cache(struct err *e);
 

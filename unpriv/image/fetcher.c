@@ -64,6 +64,19 @@ static void take_progress(void *arg, const cJSON *progress) {
 static const struct worker_kind fetch_worker = {
     .name = "banger-fetch", .start = monitor_fetch, .success = take_success, .progress = take_progress};
 
+int fetcher_take_proxies(const cJSON *args, cJSON *request, struct err *e) {
+    static const char *const keys[] = {"http_proxy", "https_proxy", "no_proxy"};
+    const cJSON *proxies = cJSON_GetObjectItemCaseSensitive(args, "proxies");
+    cJSON *out = cJSON_AddObjectToObject(request, "proxies");
+    for (size_t i = 0; proxies && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *text = json_string_or(proxies, keys[i], "", e);
+        if (!text)
+            return -EINVAL;
+        (void) cJSON_AddStringToObject(out, keys[i], text);
+    }
+    return 0;
+}
+
 static int start(struct pull *pull, const struct fetch_job *job, struct err *e) {
     int ends[2];
     int inputs[IMPORTER_FDS_MAX];

@@ -28,6 +28,9 @@ struct fetch_job {
     size_t output_count;
 };
 
+/* The member "proxies" of a client's arguments goes into the request. 0 or -EINVAL with `e` filled. */
+int fetcher_take_proxies(const cJSON *args, cJSON *request, struct err *e);
+
 /* Runs both to their ends. Progress goes to `rpc`: stage "pull" until everything has come, "import" after it.
  * 0 with both results filled, or a negative errno with the sentence of whichever failed first;
  * -ECANCELED when the client went away. In every case both processes are gone. */

@@ -166,7 +166,7 @@ static int take_bundle(const struct rpc *rpc, struct bundle *bundle, struct imag
     (void) cJSON_AddStringToObject(bundle->request, "sha256", json_string(rpc->args, "sha256", e));
     (void) cJSON_AddNumberToObject(bundle->request, "limit", (double) bytes);
     (void) cJSON_AddNumberToObject(bundle->request, "patience", PATIENCE);
-    return 0;
+    return fetcher_take_proxies(rpc->args, bundle->request, e);
 }
 
 int image_op_bundle(struct rpc *rpc, cJSON **result, struct err *e) {

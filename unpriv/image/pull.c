@@ -64,7 +64,7 @@ static int take_arguments(const struct rpc *rpc, struct pull *pull, struct image
     const char *wanted = reference ? json_string_or(rpc->args, "platform", "", e) : NULL;
     if (!reference || !wanted || image_arguments(rpc, r, &pull->size, e) ||
         reference_parse(reference, &pull->reference, e) || platform_parse(wanted, &platform, e) ||
-        take_endpoints(rpc->args, pull->request, e))
+        take_endpoints(rpc->args, pull->request, e) || fetcher_take_proxies(rpc->args, pull->request, e))
         return -EINVAL;
     if (rpc->fd_count != 1 || fstat(rpc->fds[0], &st) || !S_ISDIR(st.st_mode))
         return err_set(e, EINVAL, "image.pull takes one descriptor, the blob cache's folder");

@@ -18,7 +18,16 @@ static const char *server_of(const struct transfer *t, char out[256]) {
     return out;
 }
 
+/* The proxy itself answered, with a refusal. */
+static long refused_by_proxy(const struct transfer *t) {
+    if (t->code != CURLE_OK && t->status == 0 && t->tunnel >= 300)
+        return t->tunnel == 401 ? 407 : t->tunnel; /* tinyproxy's word for a wrong login */
+    return t->proxy[0] && t->status == 407 ? t->status : 0;
+}
+
 int failure_is_passing(const struct transfer *t) {
+    if (refused_by_proxy(t))
+        return t->tunnel >= 500 && !t->is_document;
     if (t->code != CURLE_OK && t->status == 0) {
         switch ((int) t->code) {
         case CURLE_COULDNT_CONNECT:
@@ -91,9 +100,37 @@ static int of_tls(const struct transfer *t, const char *server, struct err *e) {
                    server, t->curl_text);
 }
 
+static int of_proxy(const struct transfer *t, const char *server, struct err *e) {
+    char proxy[256];
+    const long status = refused_by_proxy(t);
+    (void) proxy_name(t->proxy, proxy);
+    if (status == 407)
+        return err_set(e, EACCES,
+                       strchr(t->proxy, '@')
+                           ? "the proxy %s does not accept the login that http_proxy or https_proxy has: correct it"
+                           : "the proxy %s wants a login: set http_proxy and https_proxy as in http://USER:PASSWORD@%s",
+                       proxy, proxy);
+    if (status)
+        return err_set(e, EACCES,
+                       "the proxy %s gives no connection to %s (status %ld): ask who runs it, or name that host in "
+                       "no_proxy",
+                       proxy, server, status);
+    return err_set(e, ECONNREFUSED, "the proxy %s cannot be used (%.120s): check http_proxy and https_proxy", proxy,
+                   curl_easy_strerror(t->code));
+}
+
+/* That it is the way to the proxy which failed. */
+static int is_proxys(const struct transfer *t) {
+    return refused_by_proxy(t) || (t->proxy[0] && t->status == 0 &&
+                                   (t->code == CURLE_COULDNT_RESOLVE_PROXY || t->code == CURLE_COULDNT_CONNECT ||
+                                    t->code == CURLE_PROXY || t->code == CURLE_COULDNT_RESOLVE_HOST));
+}
+
 int failure_of(const struct transfer *t, struct err *e) {
     char server[256];
     (void) server_of(t, server);
+    if (is_proxys(t))
+        return of_proxy(t, server, e);
     if (t->code == CURLE_OK || t->status >= 300)
         return of_status(t, e);
     switch ((int) t->code) {

@@ -90,10 +90,21 @@ static int take_file(const cJSON *object, struct fetch_request *out, struct err 
     return 0;
 }
 
+static int take_proxies(const cJSON *object, struct proxies *out, struct err *e) {
+    if (!object)
+        return 0;
+    if (copy(object, "http_proxy", out->http, sizeof(out->http), e) ||
+        copy(object, "https_proxy", out->https, sizeof(out->https), e) ||
+        copy(object, "no_proxy", out->none, sizeof(out->none), e))
+        return -EINVAL;
+    return proxy_check(out, e);
+}
+
 static int take(const cJSON *object, struct fetch_request *out, struct err *e) {
     int64_t patience = 0;
     const char *mode = json_string(object, "mode", e);
-    if (!mode || json_integer(object, "limit", 1, LIMIT_MOST, &out->limit, e) ||
+    if (!mode || take_proxies(cJSON_GetObjectItemCaseSensitive(object, "proxies"), &out->proxies, e) ||
+        json_integer(object, "limit", 1, LIMIT_MOST, &out->limit, e) ||
         json_integer(object, "patience", 1, PATIENCE_MOST, &patience, e))
         return -EINVAL;
     out->patience = (int) patience;

@@ -15,6 +15,7 @@
  *   {"mode":"file", "url":"https://...", "sha256":"HEX", "insecure":false, "limit":BYTES, "patience":SECONDS}
  *       the pipe gets the file's bytes; an end of the pipe says nothing about the digest, the
  *       last line does.
+ * Either may have "proxies":{"http_proxy":"", "https_proxy":"", "no_proxy":""} (proxy.h), which hold logins.
  *
  * It writes JSON lines to descriptor 2:
  *   {"progress":{"bytes":N,"total":N,"ready":N,"layers":N}}   at most every 100 ms; total 0: not known yet
@@ -25,6 +26,7 @@
 
 #include "../../../common/err.h"
 #include "../reference.h"
+#include "proxy.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +52,7 @@ struct fetch_request {
     struct platform platform;
     struct endpoint endpoints[ENDPOINTS_MAX]; /* of a file: one, made from the URL */
     size_t endpoint_count;
+    struct proxies proxies;
     char known[KNOWN_MAX][DIGEST_TEXT_MAX]; /* manifests of images that are here */
     size_t known_count;
     char url[URL_MAX_BYTES], digest[DIGEST_TEXT_MAX]; /* of a file */

@@ -67,10 +67,16 @@ static int place(struct transfer *t, int *own, int *foreign, struct err *e) {
                 : err_set(e, EBADMSG, "%s points to \"%.200s\", which is no http address", t->what, t->url);
     if (r == 0 && scheme && host) {
         *foreign = !part_equals(here, there, CURLUPART_HOST);
+        t->proxy = proxy_for(&t->fetch->request.proxies, scheme, host);
         *own = !*foreign && part_equals(here, there, CURLUPART_SCHEME) && part_equals(here, there, CURLUPART_PORT);
         const int plain_ok = allows_plain(t->endpoint) && (!*foreign || reference_is_loopback(host));
         if (strcmp(scheme, "https") != 0 && !plain_ok)
             r = err_set(e, EPERM, "%s points to plain http (%.200s): that is not followed", t->what, t->url);
+        /* What a proxy makes of a name is not seen from here; an address is. */
+        else if (*foreign && t->proxy[0] && proxy_is_near(host) && !reference_is_loopback(t->endpoint->host))
+            r = err_set(e, EPERM,
+                        "%s points to %s, which is an address of a machine itself or its link: that is not followed",
+                        t->what, host);
     }
     curl_free(scheme);
     curl_free(host);
@@ -102,7 +108,7 @@ static int is_near(const struct sockaddr *address) {
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
     struct transfer *t = arg;
     (void) purpose;
-    if (t->foreign && !reference_is_loopback(t->endpoint->host) && is_near(&address->addr)) {
+    if (t->foreign && !t->proxy[0] && !reference_is_loopback(t->endpoint->host) && is_near(&address->addr)) {
         t->forbidden = 1;
         return CURL_SOCKET_BAD;
     }
@@ -252,7 +258,10 @@ static void set_options(struct transfer *t) {
     (void) curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
     (void) curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     (void) curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    (void) curl_easy_setopt(c, CURLOPT_PROXY, "");
+    (void) curl_easy_setopt(c, CURLOPT_PROXY, t->proxy);
+    (void) curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+    (void) curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    (void) curl_easy_setopt(c, CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE); /* no proxy gets a registry's login */
     (void) curl_easy_setopt(c, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
     (void) curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->curl_text);
     (void) curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
@@ -278,7 +287,7 @@ static void set_options(struct transfer *t) {
 static void forget_answer(struct transfer *t) {
     t->finished = t->foreign = t->forbidden = t->begun = t->result = 0;
     t->code = CURLE_OK;
-    t->status = t->retry_after = 0;
+    t->status = t->retry_after = t->tunnel = 0;
     t->header_bytes = t->body_used = 0;
     t->range_first = t->range_total = -1;
     t->curl_text[0] = t->type[0] = t->encoding[0] = t->digest[0] = t->challenge[0] = '\0';
@@ -395,7 +404,8 @@ static enum verdict log_in(struct transfer *t, struct err *e) {
 
 /* A connection that did not come to an answer. */
 static enum verdict broken(struct transfer *t, const char *connected, struct err *e) {
-    const int no_tls = t->code == CURLE_SSL_CONNECT_ERROR || (t->code == CURLE_OPERATION_TIMEDOUT && !connected);
+    const int no_tls = t->code == CURLE_SSL_CONNECT_ERROR || (t->code == CURLE_OPERATION_TIMEDOUT && !connected) ||
+                       (t->tunnel >= 400 && t->tunnel != 407); /* a proxy may connect to port 443 alone */
     if (!t->endpoint->decided && no_tls && !t->endpoint->plain && allows_plain(t->endpoint)) {
         t->endpoint->plain = 1; /* what goes wrong now is told of plain http */
         free(t->url);
@@ -413,6 +423,7 @@ enum verdict transfer_judge(struct transfer *t, struct err *e) {
     curl_off_t secured = 0;
     enum verdict verdict = VERDICT_FAILED;
     (void) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    (void) curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->tunnel);
     (void) curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &target);
     (void) curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &secured);
     const int answered = t->code == CURLE_OK || (t->code == CURLE_WRITE_ERROR && !t->result && t->status >= 300);

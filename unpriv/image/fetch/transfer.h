@@ -38,12 +38,14 @@ struct transfer {
     /* the attempt under way */
     CURL *easy;
     struct curl_slist *headers;
+    const char *proxy; /* the request's, or "" */
     int finished, foreign, forbidden;
     CURLcode code;
     char curl_text[CURL_ERROR_SIZE];
 
     /* its answer */
     long status, retry_after;
+    long tunnel; /* the proxy's own status, where it was asked for a connection; else 0 */
     size_t header_bytes;
     char type[MEDIA_TYPE_MAX], encoding[32], digest[DIGEST_TEXT_MAX], challenge[4096];
     int64_t range_first, range_total; /* -1: none */
