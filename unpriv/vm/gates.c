@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #include "../../common/cleanup.h"
-#include "../../common/json.h"
 #include "../../common/log.h"
 
 #include <errno.h>
@@ -160,8 +159,7 @@ static int show(struct vm_live *live, const struct vm_record *r, cJSON **result,
 
 int vm_op_egress(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc)
         return rc;
     struct vm_live *live = vm_live_hold(&r);

@@ -40,6 +40,9 @@ void vm_live_drop(struct vm_live *live);
 int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, struct vm_record *r, struct err *e);
 /* The same without waiting: -EBUSY while another request has the lock. */
 int vm_trylock(const char *name, struct vm_live **live, struct vm_record *r, struct err *e);
+/* The VM that the request's "name" says: its record; or with its lock, as vm_lock. */
+int vm_asked(const struct rpc *rpc, struct vm_record *r, struct err *e);
+int vm_asked_lock(const struct rpc *rpc, struct vm_live **live, struct vm_record *r, struct err *e);
 /* The same for a record that is not in the store yet. */
 struct vm_live *vm_lock_new(const struct vm_record *r);
 void vm_unlock(struct vm_live *live);

@@ -5,6 +5,7 @@
 
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
+#include "../../common/json.h"
 #include "../../common/log.h"
 #include "../vmm/vmm.h"
 
@@ -111,6 +112,16 @@ int vm_lock(const struct rpc *rpc, const char *name, struct vm_live **live, stru
         return err_set(e, -rc, "waiting for VM %s, which another request works on, was cancelled", r->name);
     }
     return locked(*live, name, r, e);
+}
+
+int vm_asked(const struct rpc *rpc, struct vm_record *r, struct err *e) {
+    const char *name = json_string(rpc->args, "name", e);
+    return name ? store_vm_get(name, r, e) : -EINVAL;
+}
+
+int vm_asked_lock(const struct rpc *rpc, struct vm_live **live, struct vm_record *r, struct err *e) {
+    const char *name = json_string(rpc->args, "name", e);
+    return name ? vm_lock(rpc, name, live, r, e) : -EINVAL;
 }
 
 int vm_trylock(const char *name, struct vm_live **live, struct vm_record *r, struct err *e) {

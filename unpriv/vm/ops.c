@@ -66,8 +66,7 @@ static void add_use(cJSON *object, const struct rpc *rpc, struct vm_live *live, 
 
 int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc)
         return rc;
     *result = vm_json(&r);

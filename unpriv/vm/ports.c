@@ -1,7 +1,6 @@
 /* vm.ports: what the guest listens on, and where that can be reached. */
 #include "internal.h"
 
-#include "../../common/json.h"
 #include "../forward/spec.h"
 #include "guest_ports.h"
 
@@ -68,8 +67,7 @@ static cJSON *answer_json(const struct vm_record *r, const struct guest_port *po
 
 int vm_op_ports(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc)
         return rc;
     struct guest_port *ports = calloc(GUEST_PORTS_MAX, sizeof(*ports));

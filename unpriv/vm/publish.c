@@ -5,7 +5,6 @@
  * and they are free again when the VM has ended. */
 #include "internal.h"
 
-#include "../../common/json.h"
 #include "../../common/log.h"
 #include "../forward/spec.h"
 #include "forwarder.h"
@@ -172,8 +171,7 @@ int vm_publish_change(struct rpc *rpc, struct vm_live *live, struct vm_record *r
 int vm_op_publish(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? vm_lock(rpc, name, &live, &r, e) : -EINVAL;
+    int rc = vm_asked_lock(rpc, &live, &r, e);
     if (rc)
         return rc;
     rc = vm_publish_change(rpc, live, &r, e);

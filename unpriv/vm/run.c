@@ -112,8 +112,7 @@ static int exec_in(struct rpc *rpc, const struct vm_record *r, struct vm_command
 int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     struct vm_command command;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc == 0)
         rc = parse(rpc, r.image, r.workspace, &command, e);
     return rc ? rc : exec_in(rpc, &r, &command, result, e);

@@ -52,8 +52,7 @@ int vm_op_set(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record old;
     *result = NULL;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? vm_lock(rpc, name, &live, &old, e) : -EINVAL;
+    int rc = vm_asked_lock(rpc, &live, &old, e);
     if (rc)
         return rc;
     struct vm_record r = old;

@@ -4,7 +4,6 @@
 #include "../../common/cleanup.h"
 #include "../../common/fdpass.h"
 #include "../../common/io.h"
-#include "../../common/json.h"
 #include "../../common/log.h"
 #include "../daemon/engine.h"
 #include "../daemon/metrics.h"
@@ -398,8 +397,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
 int vm_op_start(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? vm_lock(rpc, name, &live, &r, e) : -EINVAL;
+    int rc = vm_asked_lock(rpc, &live, &r, e);
     if (rc)
         return rc;
     struct vm_root none = VM_NO_ROOT;

@@ -3,7 +3,6 @@
 
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
-#include "../../common/json.h"
 #include "../daemon/monitor.h"
 #include "guest_stats.h"
 #include "internal.h"
@@ -89,8 +88,7 @@ int vm_op_stats(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     struct vm_usage usage;
     struct err why = {0};
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc)
         return rc;
     vm_usage_read(&r, &usage);

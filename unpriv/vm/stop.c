@@ -92,10 +92,9 @@ int vm_op_stop(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_live *live;
     struct vm_record r;
     int grace = 0;
-    const char *name = json_string(rpc->args, "name", e);
-    if (!name || vm_grace(rpc, &grace, e))
-        return -EINVAL;
-    int rc = vm_lock(rpc, name, &live, &r, e);
+    int rc = vm_grace(rpc, &grace, e);
+    if (rc == 0)
+        rc = vm_asked_lock(rpc, &live, &r, e);
     if (rc)
         return rc;
     rc = vm_stop(rpc->op, live, &r, grace, e);
@@ -110,10 +109,9 @@ int vm_op_restart(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_record r;
     struct vm_root none = VM_NO_ROOT;
     int grace = 0;
-    const char *name = json_string(rpc->args, "name", e);
-    if (!name || vm_grace(rpc, &grace, e))
-        return -EINVAL;
-    int rc = vm_lock(rpc, name, &live, &r, e);
+    int rc = vm_grace(rpc, &grace, e);
+    if (rc == 0)
+        rc = vm_asked_lock(rpc, &live, &r, e);
     if (rc)
         return rc;
     if (vm_live_runs(live)) {
@@ -196,8 +194,7 @@ int vm_op_delete(struct rpc *rpc, cJSON **result, struct err *e) {
     struct err ignored;
     int unused = json_true(rpc->args, "unused");
     *result = NULL;
-    const char *name = json_string(rpc->args, "name", e);
-    int rc = name ? store_vm_get(name, &r, e) : -EINVAL;
+    int rc = vm_asked(rpc, &r, e);
     if (rc)
         return rc;
     if (!unused)
