@@ -80,14 +80,17 @@ struct mux_welcome {
  * USER or USER:GROUP, names or numbers, looked up in the guest's files),
  * then argc arguments (argc >= 1), then envc "NAME=value". */
 struct mux_open {
-    uint32_t flags; /* MUX_OPEN_TTY */
+    uint32_t flags; /* MUX_OPEN_... */
     uint16_t rows, cols;
     uint32_t argc, envc;
 };
 #define MUX_OPEN_TTY      1u /* a pseudo-terminal as stdin, stdout and stderr; output on stream 1 */
 #define MUX_OPEN_MAKE_CWD 2u /* cwd is made, with what is above it, where it is missing */
 #define MUX_OPEN_AGENT    4u /* argv is a service of the agent's own (argv[0] its name), run in a process of its own */
-#define MUX_OPEN_FLAGS    7u
+/* cwd is a workspace: one that cannot be entered is a line on stream 2 and home instead; in it, where it has a
+ * configuration of mise's and the guest has mise, the command runs by `mise exec`. */
+#define MUX_OPEN_WORKSPACE 8u
+#define MUX_OPEN_FLAGS     15u
 
 struct mux_window {
     uint32_t stream;

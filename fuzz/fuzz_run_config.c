@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cJSON *again = run_config_take(config, &e);
     if (!cJSON_Compare(config, again, 1))
         abort();
-    if (vm_command_parse(args, config, &command, &e) == 0) {
+    if (vm_command_parse(args, config, size % 2 ? "/root/repo" : "", &command, &e) == 0) {
         check_open(&command);
         free(command.open);
     }

@@ -17,6 +17,7 @@
  *     open.c     an OPEN's payload and the environment a command gets
  *     user.c     /etc/passwd and /etc/group
  *     spawn.c    starts one command
+ *     tools.c    mise, where a workspace asks for it
  *     service.c  what the agent itself can be asked, each in a process like a command's
  *     service_ports.c  the ports that are listened on
  *
@@ -219,6 +220,12 @@ int agent_user_read(FILE *passwd, FILE *group, const char *name, struct agent_us
 /* Environment of a command: the defaults for the user that `envp` does not set,
  * then `envp`. One allocation, freed by the caller; NULL when memory is short. */
 char **agent_environment(const struct agent_user *user, int tty, char *const envp[]);
+
+/* The next file that `name` may be in `*at`, a PATH that this takes apart. 0 at its end. */
+int agent_path_next(const char **at, const char *name, char *file, size_t size);
+/* The words that run the command in its workspace by mise, or NULL: the workspace does not ask for it, or there is
+ * none in `path` or `home`. One allocation, freed by the caller, which borrows the command's words. */
+char **agent_tools_words(const struct agent_open *open, const char *path, const char *home);
 
 /* Starts a command. Fills pid and descriptors (nonblocking, close-on-exec; with a
  * terminal `in` and `out` are its master and a duplicate of it, `err` is -1).

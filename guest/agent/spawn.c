@@ -20,18 +20,20 @@
 struct child {
     const struct agent_open *open;
     const struct agent_user *user;
+    char *const *argv; /* the request's words, or tools around them */
+    char **tools;      /* those words, where the workspace wants them; else NULL */
     char **envp;
     int stdio[3];
     const char *path; /* PATH of envp */
     enum { SETUP, USER, FOLDER, EXEC } step;
     int error;
-    char file[4096];
+    char file[4096], folder[256];
     char *script[AGENT_GROUPS_MAX];
 };
 
 /* A file of no known format is a script of /bin/sh, as in execvp(3). */
 static int exec_file(struct child *child, const char *file) {
-    char *const *argv = child->open->argv;
+    char *const *argv = child->argv;
     (void) execve(file, argv, child->envp);
     if (errno != ENOEXEC)
         return errno;
@@ -49,7 +51,7 @@ static int exec_file(struct child *child, const char *file) {
 
 /* The agent's own program: it is in no folder any more once the initramfs is gone. */
 static int exec_service(struct child *child) {
-    char *const *argv = child->open->argv;
+    char *const *argv = child->argv;
     size_t count = 0;
     while (argv[count])
         count++;
@@ -64,23 +66,19 @@ static int exec_service(struct child *child) {
 
 /* Looks for the command in PATH. What exists and cannot be run is told rather than what is missing. */
 static int exec_search(struct child *child) {
-    const char *name = child->open->argv[0];
+    const char *name = child->argv[0], *at = child->path;
     if (!name[0])
         return ENOENT;
     if (strchr(name, '/'))
         return exec_file(child, name);
     int worst = ENOENT;
-    for (const char *at = child->path; at;) {
-        const char *stop = strchrnul(at, ':');
-        int size =
-            snprintf(child->file, sizeof child->file, "%.*s%s%s", (int) (stop - at), at, stop > at ? "/" : "./", name);
+    while (agent_path_next(&at, name, child->file, sizeof child->file)) {
         /* Looked for first: an execve(2) that fails has made and thrown away an address space. */
-        if (size > 0 && (size_t) size < sizeof child->file && access(child->file, F_OK) == 0) {
-            int code = exec_file(child, child->file);
-            if (code != ENOENT && code != ENOTDIR)
-                worst = code;
-        }
-        at = *stop ? stop + 1 : NULL;
+        if (access(child->file, F_OK) < 0)
+            continue;
+        int code = exec_file(child, child->file);
+        if (code != ENOENT && code != ENOTDIR)
+            worst = code;
     }
     return worst;
 }
@@ -112,6 +110,31 @@ static void oom_ordinary(void) {
     (void) close(fd);
 }
 
+static int home_enter(const struct child *child) {
+    return chdir(child->user->home) < 0 ? chdir("/") : 0;
+}
+
+/* A VM is of use without its workspace too: who runs a command where there is none is told. */
+static int folder_enter(struct child *child) {
+    const char *cwd = child->open->cwd;
+    if (!cwd[0])
+        return home_enter(child);
+    if (chdir(cwd) == 0) {
+        child->argv = child->tools ? child->tools : child->argv;
+        return 0;
+    }
+    if (!(child->open->flags & MUX_OPEN_WORKSPACE))
+        return -1;
+    const char *why = strerror(errno);
+    if (home_enter(child) < 0)
+        return -1;
+    int size =
+        snprintf(child->file, sizeof child->file, "banger: cannot enter the workspace %.120s: %s: running in %s\n", cwd,
+                 why, getcwd(child->folder, sizeof child->folder) ? child->folder : "/");
+    (void) !write(STDERR_FILENO, child->file, size > 0 ? (size_t) size : 0);
+    return 0;
+}
+
 /* The child, in the parent's memory: no allocation, no library state. */
 static int child_main(void *arg) {
     struct child *child = arg;
@@ -128,8 +151,7 @@ static int child_main(void *arg) {
     if (become(child->user))
         goto failed;
     child->step = FOLDER;
-    const char *cwd = child->open->cwd;
-    if (cwd[0] ? chdir(cwd) < 0 : chdir(child->user->home) < 0 && chdir("/") < 0)
+    if (folder_enter(child) < 0)
         goto failed;
     child->step = EXEC;
     errno = child->open->flags & MUX_OPEN_AGENT ? exec_service(child) : exec_search(child);
@@ -182,7 +204,7 @@ static int tty_make(const struct agent_open *request, const struct agent_user *u
 
 /* The line for what the child could not do, and the status a shell would give. */
 static int explain(const struct child *child, char *reason, size_t size) {
-    const char *name = child->open->argv[0];
+    const char *name = child->argv[0];
     const char *why = strerror(child->error);
     int missing = child->step == EXEC && (child->error == ENOENT || child->error == ENOTDIR);
     if (child->step == FOLDER)
@@ -245,7 +267,8 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
     }
     if (open->flags & MUX_OPEN_MAKE_CWD)
         folder_make(open->cwd);
-    child = (struct child){.open = open, .user = &user, .envp = agent_environment(&user, tty, open->envp)};
+    child = (struct child){
+        .open = open, .user = &user, .argv = open->argv, .envp = agent_environment(&user, tty, open->envp)};
     int code = child.envp ? tty ? tty_make(open, &user, ours, theirs) : pipes_make(ours, theirs) : -ENOMEM;
     int status = 126;
     if (code < 0) {
@@ -253,9 +276,11 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
     } else {
         memcpy(child.stdio, theirs, sizeof theirs);
         child.path = path_of(child.envp);
+        child.tools = agent_tools_words(open, child.path, user.home);
         status = launch(&child, &process->pid, reason, size);
     }
     free(child.envp);
+    free(child.tools);
     close_all(theirs, 3);
     if (status)
         close_all(ours, 3);

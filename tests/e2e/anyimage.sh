@@ -81,6 +81,8 @@ printf 'root:x:0:root\nwww:x:82:\nadm:x:4:www\n' >"$busy/etc/group"
 printf '::sysinit:/sbin/openrc sysinit\ntty1::respawn:/sbin/getty 38400 tty1\n' >"$busy/etc/inittab"
 musl-gcc -s -O1 -o "$busy/usr/bin/probe" tests/e2e/guest/probe.c
 cp "$(readlink -f /lib/ld-musl-x86_64.so.1)" "$busy/lib/ld-musl-x86_64.so.1"
+printf '#!/bin/sh\necho "mise $* in $(pwd), trusts $MISE_TRUSTED_CONFIG_PATHS"; sleep 1; echo done; exit 1\n' >"$busy/usr/bin/mise"
+chmod +x "$busy/usr/bin/mise"
 check "an image with busybox and musl" keep_image alice busy '{"user":"www","cmd":["/bin/sh"]}' "$busy"
 as alice sh -ec 'git init -q any && cd any && echo inside > file && git add file && git -c user.name=a -c user.email=a@b commit -qm one'
 capture alice vm run --rm --memory 256M --image busy any -- sh -c 'pwd; cat file; readlink /proc/1/exe; id -u; cat /etc/resolv.conf >&2; echo hi > /tmp/x && cat /tmp/x'
@@ -92,4 +94,20 @@ hi"
 capture as alice sh -c 'printf "id; probe; exit 5" | banger vm run --rm --memory 256M --image busy'
 equal "bare: its Cmd is a shell, fed from here" "$status" 5
 contains "bare: User by name, with its groups, in a program of musl's" "$out" "user 82:82 4 82"
+
+as alice sh -ec 'cd any && touch .tool-versions && git add . && git -c user.name=a -c user.email=a@b commit -qm two'
+capture alice vm run -d --name tools --memory 256M --image busy any
+contains "a workspace's tools need a way out" "$status $err" "1 banger: the tools of .tool-versions are installed over the network"
+equal "said before anything is made" "$(alice vm list --json | jq -r '.vms | length')" 0
+# A way out, as far as the policy looks.
+ip link add up1 type veth peer name p1 && ip addr add 198.51.100.9/24 dev up1 && ip link set up1 up && ip link set p1 up && ip route add default dev up1
+capture alice vm run -d --name tools --memory 256M --image busy --nat any
+equal "with one: made, and not held up by what fails" "$status" 0
+contains "says where the log is" "$err" /root/.cache/banger/vm-run-tooling-any.log
+tools_log() { alice vm exec tools --cwd / -- cat /root/.cache/banger/vm-run-tooling-any.log; }
+tools_done() { tools_log | grep -qx "done"; }
+check "mise has run to its end" until_true 10 tools_done
+equal "mise install, in the workspace" "$(tools_log | head -n 1)" "mise install in /root/repo, trusts /root/repo"
+alice vm delete -f tools >/dev/null
+ip link del up1
 check "nothing is left" until_true 10 nothing_left alice

@@ -34,6 +34,9 @@ equal "--user" "$(alice vm exec box --user nobody -- id -un)" nobody
 capture alice vm exec box --cwd /nowhere -- true
 equal "--cwd that is not there" "$status" 126
 
+capture alice vm exec box --auto-prepare -- true
+contains "--auto-prepare without a workspace" "$status $err" "125 banger: VM box has no workspace"
+
 no_sleep() { [ "$(alice vm exec box -- sh -c 'pgrep -x sleep || echo none')" = none ]; }
 sleeps() { alice vm exec box -- pgrep -x sleep >/dev/null; }
 

@@ -4,12 +4,14 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -191,6 +193,65 @@ Test(agent, user_folder_and_environment) {
     open_channel(2, 0, "/", "nobody", (const char *[]){"sh", "-c", "id -un; id -u; echo $USER", NULL}, NULL);
     result = finish(2);
     cr_assert_str_eq(result.out[1], "nobody\n65534\nnobody\n");
+}
+
+/* `text` as a program, or a file without a use of its own. */
+static void put(const char *folder, const char *name, const char *text) {
+    char path[128];
+    (void) snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t) strlen(text));
+    (void) close(fd);
+}
+
+Test(agent, workspace_that_is_not_there) {
+    const char *const pwd[] = {"pwd", NULL};
+    open_channel(1, MUX_OPEN_WORKSPACE, "/no/such/repo", "", pwd, NULL);
+    struct result result = finish(1);
+    expect_exit(&result, 0, 0);
+    cr_assert_str_eq(result.out[1], "/root\n");
+    cr_assert_str_eq(result.out[2], "banger: cannot enter the workspace /no/such/repo: No such file or directory: "
+                                    "running in /root\n");
+    open_channel(2, MUX_OPEN_WORKSPACE, "/tmp", "", pwd, NULL);
+    result = finish(2);
+    cr_assert_str_eq(result.out[1], "/tmp\n");
+    cr_assert_eq(result.size[2], 0);
+}
+
+Test(agent, mise_where_the_workspace_asks_for_it) {
+    char folder[] = "/tmp/agent.XXXXXX", path[128], bin[64];
+    cr_assert(mkdtemp(folder));
+    (void) snprintf(bin, sizeof bin, "%s/bin", folder);
+    (void) snprintf(path, sizeof path, "PATH=/nowhere:%s:/usr/bin:/bin", bin);
+    cr_assert_eq(mkdir(bin, 0755), 0);
+    const char *const words[] = {"sh", "-c", "echo \"$0 $TOOLS\"; exit 3", "one two", NULL};
+    const char *const env[] = {path, NULL};
+    const struct {
+        uint32_t flags;
+        int asks, has;
+        const char *said;
+    } cases[] = {{MUX_OPEN_WORKSPACE, 0, 0, "one two \n"},
+                 {MUX_OPEN_WORKSPACE, 1, 0, "one two \n"},
+                 {MUX_OPEN_WORKSPACE, 0, 1, "one two \n"},
+                 {MUX_OPEN_WORKSPACE, 1, 1, "one two exec --\n"},
+                 {0, 1, 1, "one two \n"}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char file[96];
+        if (cases[i].has)
+            put(bin, "mise", "#!/bin/sh\nexport TOOLS=\"$1 $2\"\nshift 2\nexec \"$@\"\n");
+        if (cases[i].asks)
+            put(folder, ".tool-versions", "");
+        open_channel(i + 1, cases[i].flags, folder, "", words, env);
+        struct result result = finish(i + 1);
+        expect_exit(&result, 0, 3);
+        cr_expect_str_eq(result.out[1], cases[i].said, "case %u: %s", i, result.out[1]);
+        (void) snprintf(file, sizeof file, "%s/mise", bin);
+        (void) unlink(file);
+        (void) snprintf(file, sizeof file, "%s/.tool-versions", folder);
+        (void) unlink(file);
+    }
+    (void) rmdir(bin);
+    (void) rmdir(folder);
 }
 
 Test(agent, stdout_and_stderr_are_apart) {

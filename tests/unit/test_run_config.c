@@ -104,14 +104,14 @@ Test(run_config, is_read_from_the_images_folder) {
 }
 
 /* What the agent is told, as one line: flags, cwd, user, words; then variables. */
-static const char *told(const char *args_text, const char *config_text) {
+static const char *told_in(const char *workspace, const char *args_text, const char *config_text) {
     static char line[1024];
     struct err e = {0};
     struct vm_command command;
     struct mux_open open;
     cJSON *args = cJSON_Parse(args_text), *config = config_text ? parse(config_text, &e) : NULL;
     cr_assert(args && (config || !config_text), "%s", e.text);
-    int r = vm_command_parse(args, config, &command, &e);
+    int r = vm_command_parse(args, config, workspace, &command, &e);
     cJSON_Delete(args);
     cJSON_Delete(config);
     if (r) {
@@ -129,6 +129,10 @@ static const char *told(const char *args_text, const char *config_text) {
     return line;
 }
 
+static const char *told(const char *args_text, const char *config_text) {
+    return told_in("", args_text, config_text);
+}
+
 #define IMAGE "{\"env\":[\"A=1\",\"B=2\"],\"workdir\":\"/srv\",\"user\":\"www\",\"entrypoint\":[\"e\"],\"cmd\":[\"c\"]}"
 
 Test(run_config, fills_what_the_request_leaves_open) {
@@ -140,6 +144,18 @@ Test(run_config, fills_what_the_request_leaves_open) {
     cr_expect_str_eq(told("{\"argv\":[\"x\"]}", "{\"workdir\":\"rel\"}"), "2+1+0|/rel||x");
     cr_expect_str_eq(told("{\"argv\":[\"x\"],\"env\":[\"AB=3\"]}", "{\"env\":[\"A=1\",\"ABC=2\"]}"),
                      "2+1+3|/||x|A=1|ABC=2|AB=3");
+}
+
+Test(run_config, a_workspace_goes_before_the_images_folder) {
+    const char *w = "/root/repo";
+    cr_expect_str_eq(told_in(w, "{\"argv\":[\"x\"]}", "{\"workdir\":\"/srv\"}"),
+                     "8+1+1|/root/repo||x|MISE_TRUSTED_CONFIG_PATHS=/root/repo");
+    cr_expect_str_eq(told_in(w, "{\"argv\":[\"x\"]}", NULL),
+                     "8+1+1|/root/repo||x|MISE_TRUSTED_CONFIG_PATHS=/root/repo");
+    cr_expect_str_eq(told_in(w, "{\"argv\":[\"x\"],\"env\":[\"MISE_TRUSTED_CONFIG_PATHS=\"]}", NULL),
+                     "8+1+1|/root/repo||x|MISE_TRUSTED_CONFIG_PATHS=");
+    cr_expect_str_eq(told_in(w, "{\"argv\":[\"x\"],\"cwd\":\"/y\"}", NULL), "0+1+0|/y||x");
+    cr_expect_str_eq(told_in(w, "{\"argv\":[\"x\"],\"cwd\":\"/root/repo\"}", IMAGE), "0+1+2|/root/repo|www|x|A=1|B=2");
 }
 
 Test(run_config, gives_the_images_own_command) {

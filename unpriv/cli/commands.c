@@ -103,7 +103,7 @@ static void resolve_name(char *out, size_t size) {
             "give it an sshd first, of its own packages where it has none", NULL                                       \
     }
 #define COMMAND_OPTIONS                                                                                                \
-    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default the image's, else home)", NULL},          \
+    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default workspace, image's, home)", NULL},        \
         {OPT_ENV, "env", 'e', OPTION_LIST, "NAME=VALUE", "a variable for the command; repeatable", NULL},              \
         {OPT_USER,    "user", 'u',                                                                                     \
          OPTION_TEXT, "USER", "account in the guest, or USER:GROUP (default the image's, else root)",                  \
@@ -129,6 +129,7 @@ static const struct option run_options[] = {
     QUIET_OPTION,
     HELP_OPTION,
     END_OPTION,
+    {OPT_NO_BOOTSTRAP, "no-bootstrap", 0, OPTION_FLAG, NULL, "do not install the workspace's tools with mise", NULL},
 };
 static const struct option create_options[] = {
     MACHINE_OPTIONS, PUBLISH_OPTION,
@@ -150,6 +151,8 @@ static const struct option exec_options[] = {
     END_OPTION,
 };
 static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
+    {OPT_AUTO_PREPARE, "auto-prepare", 0, OPTION_FLAG, NULL,
+     "bring the repository into the workspace first where its HEAD has moved on", NULL},
 static const struct option show_options[] = {JSON_OPTION, HELP_OPTION, END_OPTION};
 static const struct option doctor_options[] = {
     {OPT_PRIVILEGES, "privileges", 0, OPTION_FLAG, NULL,
@@ -352,10 +355,6 @@ static const char pull_details[] =
 static const char load_details[] =
     "An OCI layout (a folder, or the tar archive of one: skopeo, buildah, podman) or an archive\n"
     "of `docker save`. Every digest is checked.";
-static const char exec_details[] =
-    "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
-    "it, 125 when banger itself failed.";
-
 static const char publish_details[] =
     "Without IP: on 127.0.0.1 and ::1, for every program of this host and nobody else. At once\n"
     "where the VM runs, and at each start from then on; a stopped VM holds no port.";

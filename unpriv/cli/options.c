@@ -220,6 +220,8 @@ static const struct rule {
     {OPT_DRY_RUN, NEEDS, ARG_POSITIONAL, "--dry-run lists a workspace's files: give the PATH of a repository too"},
 };
 
+    {OPT_NO_BOOTSTRAP, NEEDS, ARG_POSITIONAL,
+     "--no-bootstrap is for a workspace's tools: give the PATH of a repository too"},
 static int check_rules(const struct invocation *in, struct err *e) {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         int both = in->values[rules[i].b].given;

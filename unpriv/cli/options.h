@@ -34,6 +34,8 @@ enum option_id {
     OPT_INCLUDE_UNTRACKED,
     OPT_DRY_RUN,
     OPT_INTERACTIVE,
+    OPT_NO_BOOTSTRAP,
+    OPT_AUTO_PREPARE,
     OPT_TTY,
     OPT_CWD,
     OPT_ENV,

@@ -40,28 +40,53 @@ static int append(char *text, size_t *used, const char *name, struct err *e) {
     return 0;
 }
 
-/* The member `prepare`: the functions and one script that uses them, as a shell's command. Its words, to be added to.
- */
-static cJSON *prepare(cJSON *args, const char *script, struct err *e) {
+/* The functions and the scripts that use them, as a shell's words in `command`. Those words, to be added to. */
+static cJSON *shell_words(cJSON *command, const char *const *scripts, struct err *e) {
     cleanup_free char *text = malloc(SCRIPTS_MAX + 1);
     size_t used = 0;
     if (!text) {
         (void) err_set(e, ENOMEM, "not enough memory");
         return NULL;
     }
-    if (append(text, &used, "packages.sh", e) || append(text, &used, script, e))
+    int r = append(text, &used, "packages.sh", e);
+    for (; r == 0 && *scripts; scripts++)
+        r = append(text, &used, *scripts, e);
+    if (r)
         return NULL;
-    cJSON *wanted = cJSON_AddObjectToObject(args, "prepare");
-    (void) cJSON_AddStringToObject(wanted, "cwd", "/");
-    cJSON *argv = cJSON_AddArrayToObject(wanted, "argv");
+    (void) cJSON_AddStringToObject(command, "cwd", "/");
+    cJSON *argv = cJSON_AddArrayToObject(command, "argv");
     const char *const words[] = {"/bin/sh", "-c", text, "banger"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         (void) cJSON_AddItemToArray(argv, cJSON_CreateString(words[i]));
     return argv;
 }
 
-int provision_ssh(cJSON *args, struct err *e) {
-    return prepare(args, "ssh.sh", e) ? 0 : -e->code;
+int provision_script(cJSON *command, const char *script, const char *const *words, struct err *e) {
+    cJSON *argv = shell_words(command, (const char *const[]){script, NULL}, e);
+    for (; argv && *words; words++)
+        (void) cJSON_AddItemToArray(argv, cJSON_CreateString(*words));
+    return argv ? 0 : -e->code;
+}
+
+int provision_vm(cJSON *args, int ssh, const char *folder, const char *repository, struct err *e) {
+    const char *scripts[3] = {NULL};
+    size_t count = 0;
+    if (ssh)
+        scripts[count++] = "ssh.sh";
+    if (repository)
+        scripts[count++] = "tools.sh";
+    if (count == 0)
+        return 0;
+    cJSON *wanted = cJSON_AddObjectToObject(args, "prepare");
+    cJSON *argv = shell_words(wanted, scripts, e);
+    if (!argv)
+        return -e->code;
+    (void) cJSON_AddBoolToObject(wanted, "may_fail", !ssh);
+    if (repository) {
+        (void) cJSON_AddItemToArray(argv, cJSON_CreateString(folder));
+        (void) cJSON_AddItemToArray(argv, cJSON_CreateString(repository));
+    }
+    return 0;
 }
 
 /* --- image build ------------------------------------------------------------- */
@@ -112,7 +137,8 @@ static int arguments(struct build *b, cJSON *args) {
     (void) cJSON_AddStringToObject(machine, "vmm", config_text(b->in, CONFIG_VMM));
     (void) cJSON_AddNumberToObject(machine, "root_size", (double) ((size > base ? size : base) + BUILD_ROOM));
     (void) cJSON_AddStringToObject(machine, "egress", options_given(b->in, OPT_NO_NAT) ? "none" : "nat");
-    cJSON *words = r < 0 ? NULL : prepare(machine, "build.sh", &b->error);
+    static const char *const scripts[] = {"build.sh", NULL};
+    cJSON *words = r < 0 ? NULL : shell_words(cJSON_AddObjectToObject(machine, "prepare"), scripts, &b->error);
     if (!words)
         return -b->error.code;
     if (options_given(b->in, OPT_DOCKER))

@@ -24,6 +24,7 @@ struct launch {
     struct progress progress;
     struct workspace workspace;
     int has_workspace;
+    const char *tools; /* the file by which the workspace asks for tools that are to be installed, or NULL */
     char key[KEY_TEXT_MAX];
     struct feed feed;
     struct session session;
@@ -35,6 +36,10 @@ static void print_spec(struct launch *l) {
     output_size(config_number(l->in, CONFIG_DISK_SIZE), disk);
     progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk", (long long) config_number(l->in, CONFIG_VCPU),
                   (long long) config_number(l->in, CONFIG_MEMORY), disk);
+}
+
+static const char *egress(const struct launch *l) {
+    return options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none");
 }
 
 /* The arguments of vm.create, which vm.run shares. */
@@ -50,15 +55,14 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddNumberToObject(args, "disk", (double) config_number(l->in, CONFIG_DISK_SIZE));
     (void) cJSON_AddStringToObject(args, "root_disk", config_text(l->in, CONFIG_ROOT_DISK));
     (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
-    (void) cJSON_AddStringToObject(args, "egress",
-                                   options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none"));
+    (void) cJSON_AddStringToObject(args, "egress", egress(l));
     if (l->in->port_count > 0)
         (void) cJSON_AddItemToObject(args, "publish", publish_arguments(l->in));
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
     if (l->has_workspace) {
         (void) cJSON_AddStringToObject(args, "workspace", WORKSPACE_GUEST_PATH);
         (void) cJSON_AddStringToObject(args, "source", l->workspace.repo.top);
-        (void) cJSON_AddStringToObject(args, "head", l->workspace.head);
+        (void) cJSON_AddStringToObject(args, "head", l->workspace.repo.head);
     }
     return args;
 }
@@ -94,6 +98,33 @@ static void print_path(const char *path, void *arg) {
 static int dry_run(struct launch *l) {
     progress_line(&l->progress, "mode: shallow git metadata and the files below, to %s", WORKSPACE_GUEST_PATH);
     workspace_each(&l->workspace, print_path, NULL);
+static void find_tools(const char *path, void *arg) {
+    static const char *const names[] = {".mise.toml", "mise.toml", ".tool-versions"};
+    struct launch *l = arg;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(path, names[i]) == 0)
+            l->tools = names[i];
+    }
+}
+
+/* What would fail in a log that nobody reads is said before anything is made. */
+static int look_for_tools(struct launch *l) {
+    if (!l->has_workspace || l->in->after_count > 0 || options_given(l->in, OPT_NO_BOOTSTRAP))
+        return 0;
+    workspace_each(&l->workspace, find_tools, l);
+    if (l->tools && strcmp(egress(l), "none") == 0)
+        return err_set(&l->error, ENETUNREACH,
+                       "the tools of %s are installed over the network, which this VM would not have: add --nat, "
+                       "or --no-bootstrap to do without them",
+                       l->tools);
+    if (l->tools)
+        progress_line(&l->progress,
+                      "the tools of %s are installed meanwhile: "
+                      "/root/.cache/banger/vm-run-tooling-%s.log in the guest",
+                      l->tools, strrchr(l->workspace.repo.top, '/') + 1);
+    return 0;
+}
+
     return 0;
 }
 
@@ -134,7 +165,9 @@ static int prepare(struct launch *l, const struct workspace_options *options) {
 
 /* Sends `call` with the stream attached. */
 static int request(struct launch *l, struct client_call *call, cJSON **result) {
-    int r = options_given(l->in, OPT_WITH_SSH) ? provision_ssh(call->args, &l->error) : 0;
+    const char *name = strrchr(l->workspace.repo.top, '/');
+    int r = provision_vm(call->args, options_given(l->in, OPT_WITH_SSH), WORKSPACE_GUEST_PATH,
+                         l->tools ? name + 1 : NULL, &l->error);
     int from = r < 0 ? r : feed_start(&l->feed, write_stream, l, &l->error);
     if (from < 0) {
         cJSON_Delete(call->args);
@@ -228,6 +261,9 @@ static int begin(struct launch *l) {
     return r == 0 && signals_ending() ? -EINTR : r;
 }
 
+    r = look_for_tools(l);
+    if (r < 0)
+        return r;
 /* `session`: with a shell or a command in it. */
 static int launch(const struct invocation *in, int session) {
     cleanup_free struct launch *l = malloc(sizeof(*l));

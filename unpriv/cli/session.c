@@ -2,12 +2,20 @@
 
 #include "output.h"
 #include "signals.h"
+#include "sync.h"
 #include "terminal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+const char exec_details[] =
+    "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
+    "it, 125 when banger itself failed. Without --cwd it runs in the VM's workspace where it has one,\n"
+    "through `mise exec` where that has a configuration of mise's and the guest has mise. Where the\n"
+    "workspace cannot be entered a line says so and it runs in the home. --auto-prepare keeps what\n"
+    "the guest had as a commit under refs/banger/ in the guest's checkout.";
 
 static void add_environment(const struct session *s, const struct invocation *in, cJSON *args) {
     cJSON *env = cJSON_AddArrayToObject(args, "env");
@@ -96,11 +104,14 @@ int command_exec(const struct invocation *in) {
     struct progress progress;
     progress_open(&progress, stderr, 0);
     struct session s = {.progress = &progress};
+    int r = sync_workspace(in, &progress, &e);
+    if (r < 0)
+        return session_status(&s, r, NULL, &e);
     cJSON *args = client_named(in->arguments[0]);
     session_arguments(&s, in, "", args);
     struct client_call call = {.op = "vm.exec", .args = args, .progress = &progress, .event = session_event, .arg = &s};
     cJSON *result = NULL;
-    int r = client_request(&call, &result, &e);
+    r = client_request(&call, &result, &e);
     int status = session_status(&s, r, result, &e);
     cJSON_Delete(result);
     return status;

@@ -32,4 +32,6 @@ int session_failed(int r, const struct err *e);
 /* `banger vm exec`. */
 int command_exec(const struct invocation *in);
 
+extern const char exec_details[];
+
 #endif

@@ -78,10 +78,24 @@ static int sets(const cJSON *list, const char *entry) {
     return 0;
 }
 
+/* mise asks before it believes a folder's configuration: a workspace is the user's own. */
+static int add_trust(struct vm_command *command, const cJSON *wanted, const char *workspace, uint32_t *count,
+                     struct err *e) {
+    char entry[STORE_TEXT_MAX + 32];
+    (void) snprintf(entry, sizeof(entry), "MISE_TRUSTED_CONFIG_PATHS=%s", workspace);
+    if (!workspace[0] || sets(wanted, entry))
+        return 0;
+    ++*count;
+    return add_string(command, entry, e);
+}
+
 /* The image's variables that the request does not set, then the request's. */
-static int add_env(struct vm_command *command, const cJSON *args, const cJSON *config, uint32_t *count, struct err *e) {
+static int add_env(struct vm_command *command, const cJSON *args, const cJSON *config, const char *workspace,
+                   uint32_t *count, struct err *e) {
     const cJSON *wanted = member(args, "env"), *item = NULL;
     int rc = check_env(args, e);
+    if (rc == 0)
+        rc = add_trust(command, wanted, workspace, count, e);
     cJSON_ArrayForEach(item, member(config, "env")) {
         if (rc || sets(wanted, item->valuestring))
             continue;
@@ -91,19 +105,23 @@ static int add_env(struct vm_command *command, const cJSON *args, const cJSON *c
     return rc ? rc : add_list(command, wanted, "env", count, e);
 }
 
-/* The image's folder is made where it is missing, as containers have it; the request's must be there. */
-static int add_folder(struct vm_command *command, const char *wanted, const cJSON *config, uint32_t *flags,
-                      struct err *e) {
+/* The request's folder must be there. Without one it is the workspace, as far as that can be entered; else the
+ * image's, which is made where it is missing, as containers have it. */
+static int add_folder(struct vm_command *command, const char *wanted, const cJSON *config, const char *workspace,
+                      uint32_t *flags, struct err *e) {
     char path[4100];
-    if (wanted[0] || !config)
-        return add_string(command, wanted, e);
+    if (!wanted[0] && workspace[0])
+        *flags |= MUX_OPEN_WORKSPACE;
+    if (wanted[0] || workspace[0] || !config)
+        return add_string(command, wanted[0] ? wanted : workspace, e);
     const char *workdir = run_config_text(config, "workdir");
     (void) snprintf(path, sizeof(path), "%s%s", workdir[0] == '/' ? "" : "/", workdir);
     *flags |= MUX_OPEN_MAKE_CWD;
     return add_string(command, path, e);
 }
 
-static int fill(const cJSON *args, const cJSON *config, struct vm_command *command, struct err *e) {
+static int fill(const cJSON *args, const cJSON *config, const char *workspace, struct vm_command *command,
+                struct err *e) {
     struct mux_open open = {0};
     int64_t rows = 24;
     int64_t cols = 80;
@@ -112,13 +130,13 @@ static int fill(const cJSON *args, const cJSON *config, struct vm_command *comma
     if (!user || json_integer_or(args, "rows", 0, 65535, &rows, e) || json_integer_or(args, "cols", 0, 65535, &cols, e))
         return -EINVAL;
     command->size = sizeof(open);
-    int rc = add_folder(command, cwd, config, &open.flags, e);
+    int rc = add_folder(command, cwd, config, workspace, &open.flags, e);
     if (rc == 0)
         rc = add_string(command, user[0] ? user : run_config_text(config, "user"), e);
     if (rc == 0)
         rc = add_words(command, args, config, &open.argc, e);
     if (rc == 0)
-        rc = add_env(command, args, config, &open.envc, e);
+        rc = add_env(command, args, config, open.flags & MUX_OPEN_WORKSPACE ? workspace : "", &open.envc, e);
     open.flags |= json_true(args, "tty") ? MUX_OPEN_TTY : 0;
     open.rows = (uint16_t) rows;
     open.cols = (uint16_t) cols;
@@ -126,11 +144,12 @@ static int fill(const cJSON *args, const cJSON *config, struct vm_command *comma
     return rc;
 }
 
-int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *command, struct err *e) {
+int vm_command_parse(const cJSON *args, const cJSON *config, const char *workspace, struct vm_command *command,
+                     struct err *e) {
     *command = (struct vm_command){.open = malloc(MUX_PAYLOAD_MAX)};
     if (!command->open)
         return err_set(e, ENOMEM, "out of memory");
-    int rc = fill(args, config, command, e);
+    int rc = fill(args, config, workspace, command, e);
     if (rc) {
         free(command->open);
         command->open = NULL;

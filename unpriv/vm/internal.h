@@ -279,6 +279,8 @@ struct vm_spec {
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
 /* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
+/* A text of the arguments; one that they leave out stays as it is. */
+int vm_text_parse(const cJSON *args, const char *key, char *out, size_t size, struct err *e);
 int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e);
 
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
@@ -303,15 +305,17 @@ struct vm_command {
     uint8_t *open; /* malloc'ed */
     uint32_t size;
 };
-/* `config`: how the image is run (run_config.h), or NULL. */
-int vm_command_parse(const cJSON *args, const cJSON *config, struct vm_command *command, struct err *e);
+/* `config`: how the image is run (run_config.h), or NULL. `workspace`: where the command runs when the request says
+ * nothing, "" without. */
+int vm_command_parse(const cJSON *args, const cJSON *config, const char *workspace, struct vm_command *command,
+                     struct err *e);
 /* A service of the agent's own, argv[0] its name. */
 int vm_command_service(const char *const argv[], struct vm_command *command, struct err *e);
 /* Runs it in the VM, hands the client its channel, waits for the end. Needs no lock. */
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e);
 
-/* Runs the request's `prepare` command in the VM, if there is one; one that fails is an error. */
+/* Runs the request's `prepare` command in the VM, if there is one; one that fails is an error unless it may. */
 int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e);
 
 /* The request's grace_ms. 0 or -EINVAL. */

@@ -67,27 +67,27 @@ int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r,
     const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(rpc->args, "prepare");
     if (!cJSON_IsObject(wanted))
         return 0;
-    int rc = vm_command_parse(wanted, NULL, &command, e);
+    int rc = vm_command_parse(wanted, NULL, "", &command, e);
     if (rc)
         return err_prefix(e, "\"prepare\"");
     rc = run(rpc, "prepare", live, r, &command, &exit, e);
     free(command.open);
-    if (rc || (!exit.signaled && exit.code == 0))
+    if (rc || (!exit.signaled && exit.code == 0) || json_true(wanted, "may_fail"))
         return rc;
     return err_set(e, ECHILD, "preparing VM %s failed with %s %u, and it is removed again: what it printed says why",
                    r->name, exit.signaled ? "signal" : "status", exit.code);
 }
 
 /* The request's command as the image wants it run; where there is a workspace, whose files
- * are root's, the image's user does not count. */
-static int parse(const struct rpc *rpc, const char *image, const char *workspace, struct vm_command *command,
+ * are root's, the image's user does not count. `enter`: it is where the command runs by default. */
+static int parse(const struct rpc *rpc, const char *image, const char *workspace, int enter, struct vm_command *command,
                  struct err *e) {
     cJSON *config = NULL;
     int rc = run_config_read(engine.state, image, &config, e);
     if (config && workspace[0])
         cJSON_DeleteItemFromObjectCaseSensitive(config, "user");
     if (rc == 0)
-        rc = vm_command_parse(rpc->args, config, command, e);
+        rc = vm_command_parse(rpc->args, config, enter ? workspace : "", command, e);
     cJSON_Delete(config);
     return rc;
 }
@@ -114,7 +114,7 @@ int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_command command;
     int rc = vm_asked(rpc, &r, e);
     if (rc == 0)
-        rc = parse(rpc, r.image, r.workspace, &command, e);
+        rc = parse(rpc, r.image, r.workspace, 1, &command, e);
     return rc ? rc : exec_in(rpc, &r, &command, result, e);
 }
 
@@ -156,7 +156,7 @@ int vm_op_run(struct rpc *rpc, cJSON **result, struct err *e) {
     const char *workspace = name ? json_string_or(rpc->args, "workspace", "", e) : NULL;
     int rc = workspace ? store_image_get(name, &image, e) : -EINVAL;
     if (rc == 0)
-        rc = parse(rpc, image.id, workspace, &command, e);
+        rc = parse(rpc, image.id, workspace, 0, &command, e);
     if (rc)
         return rc;
     int removed = json_true(rpc->args, "remove");

@@ -59,6 +59,8 @@ int vm_op_set(struct rpc *rpc, cJSON **result, struct err *e) {
     struct egress_rules rules;
     const char *egress = json_string_or(rpc->args, "egress", "", e);
     rc = egress ? vm_sizes_parse(rpc->args, &r, e) : -EINVAL;
+    if (rc == 0)
+        rc = vm_text_parse(rpc->args, "head", r.head, sizeof(r.head), e);
     if (rc == 0 && egress[0])
         rc = egress_rules_parse(egress, &rules, e);
     if (rc == 0)

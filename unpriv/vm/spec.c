@@ -19,10 +19,10 @@
 #define VCPUS_MOST   255
 
 /* A string member, in one piece or not at all; control bytes have no business in any of them. */
-static int text_member(const cJSON *args, const char *key, char *out, size_t size, struct err *e) {
-    const char *text = json_string_or(args, key, "", e);
-    if (!text)
-        return -EINVAL;
+int vm_text_parse(const cJSON *args, const char *key, char *out, size_t size, struct err *e) {
+    const char *text = json_string_or(args, key, out, e);
+    if (!text || text == out)
+        return text ? 0 : -EINVAL;
     if (strlen(text) >= size)
         return err_set(e, ENAMETOOLONG, "\"%s\" is longer than %zu bytes", key, size - 1);
     (void) snprintf(out, size, "%s", text);
@@ -123,7 +123,7 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     memset(spec, 0, sizeof(*spec));
     struct vm_record *r = &spec->record;
     spec->start = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(rpc->args, "start"));
-    int rc = text_member(rpc->args, "name", r->name, sizeof(r->name), e);
+    int rc = vm_text_parse(rpc->args, "name", r->name, sizeof(r->name), e);
     spec->named = r->name[0] != 0;
     if (rc == 0 && spec->named)
         rc = vm_name_check(r->name, e);
@@ -144,11 +144,11 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
     if (rc == 0)
         rc = vm_publish_parse(rpc->args, r, e);
     if (rc == 0)
-        rc = text_member(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
+        rc = vm_text_parse(rpc->args, "workspace", r->workspace, sizeof(r->workspace), e);
     if (rc == 0)
-        rc = text_member(rpc->args, "source", r->source, sizeof(r->source), e);
+        rc = vm_text_parse(rpc->args, "source", r->source, sizeof(r->source), e);
     if (rc == 0)
-        rc = text_member(rpc->args, "head", r->head, sizeof(r->head), e);
+        rc = vm_text_parse(rpc->args, "head", r->head, sizeof(r->head), e);
     if (rc == 0 && !spec->start && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(rpc->args, "prepare")))
         rc = err_set(e, EINVAL, "a VM that is not started cannot be prepared: leave \"start\" out");
     r->created = time(NULL);

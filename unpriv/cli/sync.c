@@ -1,0 +1,140 @@
+#include "sync.h"
+
+#include "../../common/cleanup.h"
+#include "../workspace/workspace.h"
+#include "channel.h"
+#include "client.h"
+#include "output.h"
+#include "provision.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct sync {
+    const char *vm, *folder; /* its name, the workspace's folder in it */
+    struct workspace workspace;
+    int tar; /* a file that has no name */
+    struct progress *progress;
+    struct channel_end end;
+};
+
+/* --- bringing the files ------------------------------------------------------ */
+
+/* All of it before the guest is asked for anything: what goes wrong here changes nothing there. */
+static int make_tar(struct sync *s, const char *source, struct err *e) {
+    const struct paths *paths = client_paths(e);
+    if (!paths)
+        return -e->code;
+    const struct workspace_options options = {.path = source, .cache = paths->cache};
+    int r = workspace_open(&options, &s->workspace, e);
+    if (r == 0)
+        r = workspace_prepare(&options, &s->workspace, e);
+    if (r < 0)
+        return r;
+    s->tar = open(paths->cache, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (s->tar < 0)
+        return err_sys(e, errno, "cannot make a file in %s", paths->cache);
+    r = workspace_write_tar(&s->workspace, NULL, s->tar, e);
+    return r == 0 && lseek(s->tar, 0, SEEK_SET) < 0 ? err_sys(e, errno, "cannot read the workspace's files") : r;
+}
+
+static int carry(const char *name, const cJSON *line, int fd, void *arg, struct err *e) {
+    struct sync *s = arg;
+    (void) line;
+    if (strcmp(name, "exec") != 0 || fd < 0) {
+        if (fd >= 0)
+            (void) close(fd);
+        return 0;
+    }
+    const int streams[3] = {s->tar, STDERR_FILENO, STDERR_FILENO};
+    const struct channel_options options = {.input = 1, .streams = streams};
+    progress_finish(s->progress, 0);
+    int r = channel_run(fd, &options, &s->end, e);
+    return r == 0 && s->end.interrupted ? -EINTR : r;
+}
+
+static int bring(struct sync *s, struct err *e) {
+    cJSON *args = client_named(s->vm);
+    const char *const words[] = {s->folder, s->workspace.branch, s->workspace.head, NULL};
+    if (provision_script(args, "sync.sh", words, e)) {
+        cJSON_Delete(args);
+        return -e->code;
+    }
+    struct client_call call = {.op = "vm.exec", .args = args, .event = carry, .arg = s, .progress = s->progress};
+    int r = client_request(&call, NULL, e);
+    if (r == 0 && s->end.status != 0)
+        r = err_set(e, ECHILD, "the workspace of VM %s could not be brought up to date: what it printed says why",
+                    s->vm);
+    return r;
+}
+
+/* The VM's record follows once the files are there. */
+static int note(const struct sync *s, struct err *e) {
+    cJSON *args = client_named(s->vm);
+    (void) cJSON_AddStringToObject(args, "head", s->workspace.repo.head);
+    return client_simple("vm.set", args, NULL, e);
+}
+
+static int prepare(const cJSON *vm, struct progress *progress, struct err *e) {
+    cleanup_free struct sync *s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(e, ENOMEM, "not enough memory");
+    s->vm = output_member(vm, "name");
+    s->folder = output_member(vm, "workspace");
+    s->progress = progress;
+    s->tar = -1;
+    int r = make_tar(s, output_member(vm, "source"), e);
+    if (r == 0)
+        r = bring(s, e);
+    if (r == 0)
+        r = note(s, e);
+    if (s->tar >= 0)
+        (void) close(s->tar);
+    workspace_close(&s->workspace);
+    return r;
+}
+
+/* --- looking ----------------------------------------------------------------- */
+
+/* 1 when the repository's HEAD can be read and is another: `now`. */
+static int has_moved(const cJSON *vm, char now[GIT_OID_MAX], struct err *e) {
+    struct git_repo repo = {0};
+    (void) snprintf(repo.top, sizeof(repo.top), "%s", output_member(vm, "source"));
+    return git_commit(&repo, "HEAD", now, e) == 0 && strcmp(now, output_member(vm, "head")) != 0;
+}
+
+static int look(const struct invocation *in, const cJSON *vm, struct progress *progress, struct err *e) {
+    char now[GIT_OID_MAX];
+    const char *head = output_member(vm, "head"), *source = output_member(vm, "source");
+    const int wanted = options_given(in, OPT_AUTO_PREPARE);
+    struct err why = {0};
+    if (!*source)
+        return wanted
+                   ? err_set(e, EINVAL, "VM %s has no workspace for --auto-prepare to bring up to date: leave it out",
+                             output_member(vm, "name"))
+                   : 0;
+    if (!has_moved(vm, now, &why)) {
+        *e = why;
+        return wanted ? -why.code : 0;
+    }
+    if (wanted)
+        return prepare(vm, progress, e);
+    progress_line(progress, "the repository %s has moved on, from %.12s to %.12s: --auto-prepare brings it here",
+                  source, *head ? head : "no commit", now);
+    return 0;
+}
+
+int sync_workspace(const struct invocation *in, struct progress *progress, struct err *e) {
+    cJSON *vm = NULL;
+    if (options_given(in, OPT_CWD) && !options_given(in, OPT_AUTO_PREPARE))
+        return 0; /* it says where to, and that need not be the workspace */
+    int r = client_simple("vm.show", client_named(in->arguments[0]), &vm, e);
+    if (r == 0)
+        r = look(in, vm, progress, e);
+    cJSON_Delete(vm);
+    return r;
+}
