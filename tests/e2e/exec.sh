@@ -58,6 +58,17 @@ check "a killed client's command ends" until_true 10 no_sleep
 equal "twenty at once" "$(for i in $(seq 20); do alice vm exec box -- echo "n$i" & done | sort | uniq | wc -l)" 20
 contains "ssh with banger's own key" "$(until_true 60 alice vm ssh box -- true 2>/dev/null; alice vm ssh box -- hostname 2>&1)" box
 contains "vm logs shows the console" "$(alice vm logs box)" systemd
+equal "vm logs --which vmm: it alone" "$(alice vm logs box --which vmm | grep -c systemd)" 0
+start alice banger vm logs -f box >"$WORLD/follow"
+follower=$client
+start alice banger vm logs -f box >"$WORLD/out"
+alice vm exec box -- sh -c 'echo said later >/dev/console'
+check "vm logs -f: what comes later" until_true 5 grep -q 'said later' "$WORLD/follow"
+kill -INT "$client"
+wait "$client"
+equal "vm logs -f: Ctrl-C" "$?" 130
 equal "vm list --json" "$(alice vm list --json | jq -r '.vms[] | .name + " " + .state')" "box running"
 alice vm delete -f box >/dev/null
+wait "$follower"
+equal "vm logs -f ends with the VM" "$?" 0
 check "delete leaves nothing" until_true 10 nothing_left alice

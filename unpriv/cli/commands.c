@@ -11,6 +11,7 @@
 #include "events.h"
 #include "load.h"
 #include "local.h"
+#include "logs.h"
 #include "metrics.h"
 #include "options.h"
 #include "output.h"
@@ -128,8 +129,8 @@ static const struct option run_options[] = {
     {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "with --detach: print the VM as JSON", NULL},
     QUIET_OPTION,
     HELP_OPTION,
-    END_OPTION,
     {OPT_NO_BOOTSTRAP, "no-bootstrap", 0, OPTION_FLAG, NULL, "do not install the workspace's tools with mise", NULL},
+    END_OPTION,
 };
 static const struct option create_options[] = {
     MACHINE_OPTIONS, PUBLISH_OPTION,
@@ -150,9 +151,9 @@ static const struct option exec_options[] = {
     HELP_OPTION,
     END_OPTION,
 };
-static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
     {OPT_AUTO_PREPARE, "auto-prepare", 0, OPTION_FLAG, NULL,
      "bring the repository into the workspace first where its HEAD has moved on", NULL},
+static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
 static const struct option show_options[] = {JSON_OPTION, HELP_OPTION, END_OPTION};
 static const struct option doctor_options[] = {
     {OPT_PRIVILEGES, "privileges", 0, OPTION_FLAG, NULL,
@@ -203,7 +204,8 @@ static const struct option vm_list_options[] = {
     END_OPTION,
 };
 static const struct option logs_options[] = {
-    {OPT_WHICH, "which", 0, OPTION_CHOICE, "console|vmm", "of the guest, or of its VMM (default console)", NULL},
+    {OPT_WHICH, "which", 0, OPTION_CHOICE, "console|vmm", "of the guest, or of its VMM (default both)", NULL},
+    {OPT_FOLLOW, "follow", 'f', OPTION_FLAG, NULL, "go on with what comes, until the VM ends", NULL},
     HELP_OPTION,
     END_OPTION,
 };
@@ -401,7 +403,8 @@ const struct command commands[] = {
     {"vm", "ports", NULL, "NAME... [OPTIONS]", "Show what VMs listen on", show_options, 1, -1, 0, command_ports, NULL},
     {"vm", "publish", NULL, "NAME [IP:]HOST:GUEST[/udp]... [OPTIONS]", "Make a VM's ports reachable from this host",
      publish_options, 2, 1 + PUBLISH_MAX, 0, command_publish, publish_details},
-    {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console", logs_options, 1, 1, 0, command_logs, NULL},
+    {"vm", "logs", NULL, "NAME [OPTIONS]", "Show a VM's console and its VMM's log", logs_options, 1, 1, 0, command_logs,
+     logs_details},
     {"vm", "stats", NULL, "[NAME...] [OPTIONS]", "Show what VMs use, by their own word and by the host's",
      stats_options, 0, -1, 0, command_stats, stats_details},
     {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},

@@ -1,6 +1,5 @@
 #include "vm.h"
 
-#include "../../common/io.h"
 #include "client.h"
 #include "output.h"
 #include "publish.h"
@@ -116,46 +115,4 @@ int command_show(const struct invocation *in) {
     output_object(result);
     cJSON_Delete(result);
     return 0;
-}
-
-/* --- logs -------------------------------------------------------------------- */
-
-/* Copies the log to stdout. A guest's console is hostile: on a terminal control
- * bytes other than newline and tab are shown as '?'. */
-static int copy_log(int fd, struct err *e) {
-    char text[8192];
-    int plain = isatty(STDOUT_FILENO);
-    for (;;) {
-        ssize_t n = read(fd, text, sizeof(text));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? err_sys(e, errno, "cannot read the log") : 0;
-        for (ssize_t i = 0; plain && i < n; i++) {
-            unsigned char c = (unsigned char) text[i];
-            if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f || (c >= 0x80 && c < 0xa0))
-                text[i] = '?';
-        }
-        int r = io_write(STDOUT_FILENO, text, (size_t) n);
-        if (r < 0)
-            return r == -EPIPE ? r : err_sys(e, -r, "cannot write the log");
-    }
-}
-
-static int log_event(const char *name, const cJSON *line, int fd, void *arg, struct err *e) {
-    (void) line;
-    (void) arg;
-    int r = strcmp(name, "log") == 0 && fd >= 0 ? copy_log(fd, e) : 0;
-    if (fd >= 0)
-        (void) close(fd);
-    return r == -EPIPE ? 0 : r;
-}
-
-int command_logs(const struct invocation *in) {
-    struct err e = {0};
-    cJSON *args = client_named(in->arguments[0]);
-    (void) cJSON_AddStringToObject(args, "which", options_text(in, OPT_WHICH, "console"));
-    struct client_call call = {.op = "vm.logs", .args = args, .event = log_event};
-    int r = client_request(&call, NULL, &e);
-    return r < 0 ? session_failed(r, &e) : 0;
 }

@@ -8,7 +8,6 @@ int command_list(const struct invocation *in);
 int command_show(const struct invocation *in);
 int command_set(const struct invocation *in);
 int command_cp(const struct invocation *in);
-int command_logs(const struct invocation *in);
 
 /* errands.c */
 int command_start(const struct invocation *in);

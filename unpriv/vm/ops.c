@@ -89,23 +89,49 @@ int vm_op_show(struct rpc *rpc, cJSON **result, struct err *e) {
     return 0;
 }
 
+static int send_log(struct rpc *rpc, const struct vm_record *r, const char *which, struct err *e) {
+    char file[32];
+    (void) snprintf(file, sizeof(file), "%s.log", which);
+    cleanup_fd int dir = vm_folder_open(r->slot);
+    cleanup_fd int fd = dir < 0 ? dir : vm_open(dir, file, O_RDONLY);
+    if (fd == -ENOENT)
+        return err_set(e, ENOENT, "VM %s has no log yet: it was never started", r->name);
+    if (fd < 0)
+        return err_sys(e, -fd, "cannot open the log of VM %s", r->name);
+    cJSON *extra = cJSON_CreateObject();
+    (void) cJSON_AddStringToObject(extra, "which", which);
+    return rpc_event(rpc, "log", extra, fd) ? err_set(e, ECANCELED, "the client went away before it had the log") : 0;
+}
+
+/* By the process a client sees the VM's end by itself. */
+static int send_process(struct rpc *rpc, const struct vm_record *r, struct err *e) {
+    struct vm_live *live = vm_live_hold(r);
+    if (!live)
+        return err_set(e, ENOMEM, "out of memory");
+    cleanup_fd int pidfd = vm_live_pidfd(live);
+    vm_live_drop(live);
+    if (pidfd < 0)
+        return 0;
+    return rpc_event(rpc, "process", NULL, pidfd) ? err_set(e, ECANCELED, "the client went away before it had the log")
+                                                  : 0;
+}
+
 int vm_op_logs(struct rpc *rpc, cJSON **result, struct err *e) {
+    static const char *const both[] = {"console", "vmm"};
     struct vm_record r;
     *result = NULL;
-    const char *name = json_string(rpc->args, "name", e);
-    const char *which = name ? json_string_or(rpc->args, "which", "console", e) : NULL;
-    int rc = which ? store_vm_get(name, &r, e) : -EINVAL;
-    if (rc)
-        return rc;
-    int console = strcmp(which, "console") == 0;
-    if (!console && strcmp(which, "vmm") != 0)
-        return err_set(e, EINVAL, "\"which\" must be \"console\" or \"vmm\"");
-    cleanup_fd int dir = vm_folder_open(r.slot);
-    cleanup_fd int fd = dir < 0 ? dir : vm_open(dir, console ? "console.log" : "vmm.log", O_RDONLY);
-    if (fd == -ENOENT)
-        return err_set(e, ENOENT, "VM %s has no log yet: it was never started", r.name);
-    if (fd < 0)
-        return err_sys(e, -fd, "cannot open the log of VM %s", r.name);
-    rc = rpc_event(rpc, "log", NULL, fd);
-    return rc ? err_set(e, -rc, "the client went away before it had the log") : 0;
+    const char *which = json_string_or(rpc->args, "which", "console", e);
+    int rc = which ? vm_asked(rpc, &r, e) : -EINVAL;
+    int sent = 0;
+    if (rc == 0 && json_true(rpc->args, "follow"))
+        rc = send_process(rpc, &r, e);
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        if (strcmp(which, both[i]) != 0 && strcmp(which, "both") != 0)
+            continue;
+        rc = send_log(rpc, &r, both[i], e);
+        sent = 1;
+    }
+    if (rc == 0 && !sent)
+        rc = err_set(e, EINVAL, "\"which\" must be \"console\", \"vmm\" or \"both\"");
+    return rc;
 }
