@@ -13,13 +13,17 @@ vcpu = 2
 memory_mib = 640
 disk_size = "1G"
 root_disk = "copy"
+system_overlay_size = "256M"
 TOML
+room() { echo $((($(stat -c %s "$(state alice)/vms/000/root.ext4") - $(alice image show debian-bookworm --json | jq -r .size)) >> 20)); }
 alice vm create --name conf --no-start >/dev/null 2>&1
-equal "a VM is made as the file says" "$(shape)" "2 640 1073741824 copy"
+equal "a VM is made as the file says" "$(shape) $(room)" "2 640 1073741824 copy 256"
 alice vm delete -f conf >/dev/null
-alice vm create --name conf --no-start --memory 512M --vcpu 1 >/dev/null 2>&1
-equal "an option goes before the file" "$(shape)" "1 512 1073741824 copy"
+alice vm create --name conf --no-start --memory 512M --vcpu 1 --system-overlay-size 0 >/dev/null 2>&1
+equal "an option goes before the file" "$(shape) $(room)" "1 512 1073741824 copy 0"
 alice vm delete -f conf >/dev/null
+capture alice vm create --name conf --no-start --root-disk snapshot
+contains "a snapshot has no room beyond its image" "$status ${err#*$'\n'}" "1 banger: a root disk of the kind \"snapshot\" cannot be had here: a snapshot is as large as its image"
 contains "--help shows what is in force" "$(alice vm run --help | grep -e --memory)" "(default 640 MiB)"
 from=$(alice doctor --json | jq -r '.checks[] | select(.name == "config") | .text')
 contains "doctor says where each value comes from" "$from" "vm_defaults.memory_mib = 640 MiB ($config:5)"
@@ -37,6 +41,9 @@ printf '\n[vm_defaults]\nmemory_mib = "lots"\n' | configure
 capture alice vm run --rm -- true
 equal "a bad value: 125" "$status" 125
 contains "a bad value: file and line" "$err" "$config:3: memory_mib must be a whole number"
+printf '[vm_defaults]\nsystem_overlay_size = 8\n' | configure
+capture alice vm create --name conf --no-start
+equal "a size that can only be a slip" "$err" "banger: $config:2: system_overlay_size must be a size from 1M to 16T, as in \"4G\", or 0 for what the image has"
 rm "$config"
 as alice ln -s /dev/zero "$config"
 capture alice vm create --name conf --no-start

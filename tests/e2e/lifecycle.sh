@@ -4,7 +4,7 @@
 
 state_of() { alice vm show "$1" --json | jq -r .state; }
 
-capture alice vm create --name life --memory 512M --no-start --root-disk copy # a file, for e2fsck
+capture alice vm create --name life --memory 512M --no-start --root-disk copy --system-overlay-size 1G # a file, for e2fsck
 equal "create --no-start" "$status/$(alice vm show life --json | jq -r .state)" 0/stopped
 capture alice vm create --name life
 check "a taken name is refused" test "$status" -ne 0
@@ -22,6 +22,9 @@ equal "set: the guest has the memory and the grown disk" \
 capture alice vm set life --memory 512M
 contains "set: not while it runs" "$status $err" "1 banger: VM life is running"
 boot=$(alice vm exec life -- cat /proc/sys/kernel/random/boot_id)
+image=$(alice image show debian-bookworm --json | jq -r .size)
+more=$(($(alice vm exec life -- df --output=size -B1 / | tail -n 1) - image))
+check "--system-overlay-size: / is that much larger than the image" test "$more" -gt $((950 << 20)) -a "$more" -le $((1 << 30))
 alice vm exec life -- sh -c 'echo kept > /root/work; echo kept > /var/root; sync'
 settled() { case $(alice vm exec life -- systemctl is-system-running 2>/dev/null) in running | degraded) ;; *) false ;; esac; }
 until_true 90 settled

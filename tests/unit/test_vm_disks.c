@@ -77,6 +77,19 @@ Test(vm_disks, an_empty_file_is_a_disk_too) {
     cr_assert_eq(st.st_blocks, 0);
 }
 
+Test(vm_disks, a_larger_disk_stays_larger) {
+    struct copy_how nobody = {0};
+    struct stat st;
+    cleanup_fd int from = sparse_file("/var/tmp");
+    cleanup_fd int to = scratch("/var/tmp");
+    cr_assert_eq(ftruncate(to, 100 * MIB), 0);
+    cr_assert_eq(copy_disk(from, to, &nobody, NULL), 0);
+    cr_assert_eq(fstat(to, &st), 0);
+    cr_expect_eq(st.st_size, 100 * MIB);
+    cr_assert_eq(ftruncate(to, 64 * MIB + 77), 0);
+    same_content(from, to);
+}
+
 static int stop_at_second(void *arg) {
     int *calls = arg;
     return ++*calls == 2;

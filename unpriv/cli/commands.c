@@ -47,6 +47,9 @@ static void resolve_disk(char *out, size_t size) {
 static void resolve_root_disk(char *out, size_t size) {
     config_show(CONFIG_ROOT_DISK, out, size);
 }
+static void resolve_overlay(char *out, size_t size) {
+    config_show(CONFIG_OVERLAY_SIZE, out, size);
+}
 static void resolve_vmm(char *out, size_t size) {
     config_show(CONFIG_VMM, out, size);
 }
@@ -82,6 +85,8 @@ static void resolve_name(char *out, size_t size) {
         {OPT_DISK_SIZE, "disk-size", 0, OPTION_DISK, "SIZE", "disk at /root: 8G, 8GiB", resolve_disk},                 \
         {OPT_ROOT_DISK,    "root-disk", 0, OPTION_CHOICE, ROOT_DISK_WORDS, "how its root comes from the image",        \
          resolve_root_disk},                                                                                           \
+        {OPT_OVERLAY_SIZE, "system-overlay-size", 0, OPTION_ROOM, "SIZE", "room in / beyond the image's",              \
+         resolve_overlay},                                                                                             \
         {OPT_VMM, "vmm", 0, OPTION_CHOICE, VMM_WORDS, "what runs it", resolve_vmm},                                    \
         {OPT_EGRESS,                                                                                                   \
          "egress",                                                                                                     \
@@ -124,12 +129,12 @@ static const struct option run_options[] = {
     {OPT_INCLUDE_UNTRACKED, "include-untracked", 0, OPTION_FLAG, NULL, "take untracked files too, never ignored ones",
      NULL},
     {OPT_DRY_RUN, "dry-run", 0, OPTION_FLAG, NULL, "list the workspace's files and make nothing", NULL},
+    {OPT_NO_BOOTSTRAP, "no-bootstrap", 0, OPTION_FLAG, NULL, "do not install the workspace's tools with mise", NULL},
     COMMAND_OPTIONS,
     {OPT_INTERACTIVE, "interactive", 'i', OPTION_FLAG, NULL, "accepted; input is always forwarded", NULL},
     {OPT_JSON, "json", 0, OPTION_FLAG, NULL, "with --detach: print the VM as JSON", NULL},
     QUIET_OPTION,
     HELP_OPTION,
-    {OPT_NO_BOOTSTRAP, "no-bootstrap", 0, OPTION_FLAG, NULL, "do not install the workspace's tools with mise", NULL},
     END_OPTION,
 };
 static const struct option create_options[] = {
@@ -146,13 +151,13 @@ static const struct option publish_options[] = {
 };
 static const struct option exec_options[] = {
     COMMAND_OPTIONS,
+    {OPT_AUTO_PREPARE, "auto-prepare", 0, OPTION_FLAG, NULL,
+     "bring the repository into the workspace first where its HEAD has moved on", NULL},
     {OPT_INTERACTIVE, "interactive", 'i', OPTION_FLAG, NULL,
      "forward input typed at a terminal (other input always is)", NULL},
     HELP_OPTION,
     END_OPTION,
 };
-    {OPT_AUTO_PREPARE, "auto-prepare", 0, OPTION_FLAG, NULL,
-     "bring the repository into the workspace first where its HEAD has moved on", NULL},
 static const struct option plain_options[] = {HELP_OPTION, END_OPTION};
 static const struct option show_options[] = {JSON_OPTION, HELP_OPTION, END_OPTION};
 static const struct option doctor_options[] = {

@@ -42,8 +42,14 @@ static void show_bytes(int64_t n, char *out, size_t size) {
     (void) snprintf(out, size, "%s", text);
 }
 
-static int64_t never(void) {
+static int64_t none(void) {
     return 0;
+}
+static void show_room(int64_t n, char *out, size_t size) {
+    if (n)
+        show_bytes(n, out, size);
+    else
+        (void) snprintf(out, size, "none");
 }
 static void show_duration(int64_t seconds, char *out, size_t size) {
     static const struct {
@@ -85,6 +91,9 @@ static const struct setting {
     [CONFIG_ROOT_DISK] = {TABLE, "root_disk", TABLE ".root_disk", OPT_ROOT_DISK, NULL, 0, 0, NULL, NULL,
                           ROOT_DISK_WORDS, "auto", "banger's own: the cheapest that can be had",
                           "one of \"" ROOT_DISK_WORDS "\""},
+    [CONFIG_OVERLAY_SIZE] = {TABLE, "system_overlay_size", TABLE ".system_overlay_size", OPT_OVERLAY_SIZE, read_bytes,
+                             1LL << 20, 16LL << 40, none, show_room, NULL, NULL, "banger's own: what the image has",
+                             "a size from 1M to 16T, as in \"4G\", or 0 for what the image has"},
     [CONFIG_IMAGE] = {"", "default_image_name", "default_image_name", OPT_IMAGE, NULL, 0, 0, NULL, NULL, NULL,
                       CATALOG_DEFAULT_IMAGE, "banger's own", "an image's name, in quotes and not empty"},
     [CONFIG_VMM] = {"", "vmm", "vmm", OPT_VMM, NULL, 0, 0, NULL, NULL, VMM_WORDS, "auto",
@@ -94,13 +103,13 @@ static const struct setting {
                                default_interval, show_seconds, NULL, NULL, "banger's own",
                                "a whole number of seconds from 1 to 3600"},
     [CONFIG_METRICS_LISTEN] = {"", "metrics_listen_addr", "metrics_listen_addr", OPT_HELP, metrics_place_read, 0,
-                               METRICS_PLACE_MOST, never, metrics_place_show, NULL, NULL, "banger's own: no port",
+                               METRICS_PLACE_MOST, none, metrics_place_show, NULL, NULL, "banger's own: no port",
                                "a port of this host's loopback, as in \"127.0.0.1:9464\", or \"\" for none"},
     [CONFIG_METRICS_INTERVAL] = {"", "metrics_poll_interval", "metrics_poll_interval", OPT_HELP, NULL, 1, 3600,
                                  default_metrics, show_seconds, NULL, NULL, "banger's own",
                                  "a whole number of seconds from 1 to 3600"},
     [CONFIG_STALE_AFTER] = {"", "auto_stop_stale_after", "auto_stop_stale_after", OPT_HELP, options_duration, 0,
-                            10LL * 365 * 86400, never, show_duration, NULL, NULL, "banger's own: VMs run on",
+                            10LL * 365 * 86400, none, show_duration, NULL, NULL, "banger's own: VMs run on",
                             "a time, as in \"90m\", \"12h\" or \"7d\", or 0 for never"},
 };
 
@@ -114,8 +123,9 @@ static int take_number(const struct setting *s, const struct toml_entry *entry, 
     if (entry->type == TOML_STRING && (!s->read || s->read(entry->text, out) < 0))
         return 0;
     const int whole = s->read != metrics_place_read; /* nobody writes an address as a number */
-    return ((entry->type == TOML_INTEGER && whole) || entry->type == TOML_STRING) && *out >= s->least &&
-           *out <= s->most;
+    if ((entry->type != TOML_INTEGER || !whole) && entry->type != TOML_STRING)
+        return 0;
+    return (*out >= s->least && *out <= s->most) || *out == s->host(); /* its default can be said, too */
 }
 
 static int take_text(const struct setting *s, const struct toml_entry *entry, char out[CONFIG_TEXT_MAX]) {

@@ -157,6 +157,10 @@ static int take_value(const struct option *o, const char *text, struct invocatio
         if (options_size(text, 1, &v->number) < 0 || v->number < (1 << 20))
             return bad_value(o, text, "a size from 1M, as in 8G, 8GiB or 512M", e);
         break;
+    case OPTION_ROOM:
+        if (options_size(text, 1, &v->number) < 0 || (v->number && v->number < (1 << 20)) || v->number > 16LL << 40)
+            return bad_value(o, text, "a size from 1M to 16T, as in 4G, 4GiB or 512M, or 0", e);
+        break;
     case OPTION_SIGNAL:
         if (signal_number(text, &v->number) < 0)
             return bad_value(o, text, "a signal's name or number, as in TERM or 15", e);
@@ -216,12 +220,12 @@ static const struct rule {
     {OPT_BRANCH, NEEDS, ARG_POSITIONAL, "--branch is for a workspace: give the PATH of a repository too"},
     {OPT_INCLUDE_UNTRACKED, NEEDS, ARG_POSITIONAL,
      "--include-untracked is for a workspace: give the PATH of a repository too"},
+    {OPT_NO_BOOTSTRAP, NEEDS, ARG_POSITIONAL,
+     "--no-bootstrap is for a workspace's tools: give the PATH of a repository too"},
     {OPT_PASSWORD_STDIN, NEEDS, OPT_USERNAME, "--password-stdin is a user's password: add --username USER"},
     {OPT_DRY_RUN, NEEDS, ARG_POSITIONAL, "--dry-run lists a workspace's files: give the PATH of a repository too"},
 };
 
-    {OPT_NO_BOOTSTRAP, NEEDS, ARG_POSITIONAL,
-     "--no-bootstrap is for a workspace's tools: give the PATH of a repository too"},
 static int check_rules(const struct invocation *in, struct err *e) {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         int both = in->values[rules[i].b].given;

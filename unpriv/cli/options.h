@@ -22,6 +22,7 @@ enum option_id {
     OPT_MEMORY,
     OPT_DISK_SIZE,
     OPT_ROOT_DISK,
+    OPT_OVERLAY_SIZE,
     OPT_VMM,
     OPT_NAT,
     OPT_NO_NAT,
@@ -33,9 +34,9 @@ enum option_id {
     OPT_FROM,
     OPT_INCLUDE_UNTRACKED,
     OPT_DRY_RUN,
-    OPT_INTERACTIVE,
     OPT_NO_BOOTSTRAP,
     OPT_AUTO_PREPARE,
+    OPT_INTERACTIVE,
     OPT_TTY,
     OPT_CWD,
     OPT_ENV,
@@ -87,6 +88,7 @@ enum option_kind {
     OPTION_NUMBER, /* a whole number from 0 */
     OPTION_MEMORY, /* to MiB; a plain number is MiB */
     OPTION_DISK,   /* to bytes; a plain number is bytes */
+    OPTION_ROOM,   /* the same, or 0 */
     OPTION_SIGNAL, /* a name or number, to the number */
     OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
     OPTION_EGRESS, /* unpriv/egress/rules.h */

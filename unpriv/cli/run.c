@@ -32,10 +32,13 @@ struct launch {
 };
 
 static void print_spec(struct launch *l) {
-    char disk[32];
+    char disk[32], room[32];
+    const int64_t more = config_number(l->in, CONFIG_OVERLAY_SIZE);
     output_size(config_number(l->in, CONFIG_DISK_SIZE), disk);
-    progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk", (long long) config_number(l->in, CONFIG_VCPU),
-                  (long long) config_number(l->in, CONFIG_MEMORY), disk);
+    output_size(more, room);
+    progress_line(&l->progress, "spec: %lld vcpu | %lld MiB | %s disk%s%s%s",
+                  (long long) config_number(l->in, CONFIG_VCPU), (long long) config_number(l->in, CONFIG_MEMORY), disk,
+                  more ? " | " : "", more ? room : "", more ? " more in /" : "");
 }
 
 static const char *egress(const struct launch *l) {
@@ -54,6 +57,7 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddNumberToObject(args, "memory_mib", (double) config_number(l->in, CONFIG_MEMORY));
     (void) cJSON_AddNumberToObject(args, "disk", (double) config_number(l->in, CONFIG_DISK_SIZE));
     (void) cJSON_AddStringToObject(args, "root_disk", config_text(l->in, CONFIG_ROOT_DISK));
+    (void) cJSON_AddNumberToObject(args, "root_room", (double) config_number(l->in, CONFIG_OVERLAY_SIZE));
     (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
     (void) cJSON_AddStringToObject(args, "egress", egress(l));
     if (l->in->port_count > 0)
@@ -90,14 +94,6 @@ static void say_left_out(struct launch *l) {
         progress_line(&l->progress, "the files are those of %.12s: what is not committed stays here", w->head);
 }
 
-static void print_path(const char *path, void *arg) {
-    (void) arg;
-    (void) puts(path);
-}
-
-static int dry_run(struct launch *l) {
-    progress_line(&l->progress, "mode: shallow git metadata and the files below, to %s", WORKSPACE_GUEST_PATH);
-    workspace_each(&l->workspace, print_path, NULL);
 static void find_tools(const char *path, void *arg) {
     static const char *const names[] = {".mise.toml", "mise.toml", ".tool-versions"};
     struct launch *l = arg;
@@ -125,6 +121,14 @@ static int look_for_tools(struct launch *l) {
     return 0;
 }
 
+static void print_path(const char *path, void *arg) {
+    (void) arg;
+    (void) puts(path);
+}
+
+static int dry_run(struct launch *l) {
+    progress_line(&l->progress, "mode: shallow git metadata and the files below, to %s", WORKSPACE_GUEST_PATH);
+    workspace_each(&l->workspace, print_path, NULL);
     return 0;
 }
 
@@ -253,6 +257,9 @@ static int begin(struct launch *l) {
     say_left_out(l);
     if (options_given(l->in, OPT_DRY_RUN))
         return dry_run(l) < 0 ? -EIO : 1;
+    r = look_for_tools(l);
+    if (r < 0)
+        return r;
     print_spec(l);
     (void) signals_open(); /* from here on an interrupt must not leave the scratch folder behind */
     r = prepare(l, &options);
@@ -261,9 +268,6 @@ static int begin(struct launch *l) {
     return r == 0 && signals_ending() ? -EINTR : r;
 }
 
-    r = look_for_tools(l);
-    if (r < 0)
-        return r;
 /* `session`: with a shell or a command in it. */
 static int launch(const struct invocation *in, int session) {
     cleanup_free struct launch *l = malloc(sizeof(*l));

@@ -98,15 +98,15 @@ int copy_space_check(int fd, int64_t need, struct err *e) {
 }
 
 int copy_disk(int from, int to, const struct copy_how *how, struct err *e) {
-    struct stat st;
-    if (fstat(from, &st))
+    struct stat st, there;
+    if (fstat(from, &st) || fstat(to, &there))
         return err_sys(e, errno, "cannot look at the image");
     int r = copy_space_check(to, (int64_t) st.st_blocks * 512, e);
     if (r)
         return r;
     struct copying c = {.from = from, .to = to, .how = how, .total = (int64_t) st.st_blocks * 512};
     c.reported = io_now_ms();
-    if (ftruncate(to, st.st_size))
+    if (there.st_size < st.st_size && ftruncate(to, st.st_size))
         return err_sys(e, errno, "cannot make a disk of %lld MiB", (long long) (st.st_size / MIB));
     r = copy_data(&c);
     if (r == -ECANCELED)

@@ -14,7 +14,7 @@ struct copy_how {
     int unshared; /* 1: no block is shared with `from`, also where the file system could */
 };
 
-/* Makes `to` (empty) equal to `from`, holes kept: 0 or a negative errno with `e`
+/* Makes `to` (empty; its size stays where it is larger) equal to `from`, holes kept: 0 or a negative errno with `e`
  * filled; -ECANCELED when told to stop. Moves the offset of `from`. */
 int copy_disk(int from, int to, const struct copy_how *how, struct err *e);
 /* 0, or -ENOSPC where `fd`'s file system has no `need` bytes and some to spare. */

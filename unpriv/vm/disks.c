@@ -38,7 +38,8 @@ int vm_image_open(const struct vm_record *r, struct err *e) {
 struct making {
     const struct vm_record *r;
     int dir, base;
-    int own; /* the image is banger's: it does not change */
+    int64_t room; /* beyond the image's size, a hole */
+    int own;      /* the image is banger's: it does not change */
     struct vm_root *root;
 };
 
@@ -48,12 +49,20 @@ static int make_file(const struct making *m, struct err *e) {
                   : fd;
 }
 
+/* As large as the image with the room. */
+static int make_room(const struct making *m, int to, struct err *e) {
+    struct stat st;
+    if (fstat(m->base, &st) == 0 && ftruncate(to, st.st_size + m->room) == 0)
+        return 0;
+    return err_sys(e, errno, "cannot make the root disk %lld MiB larger than the image", (long long) (m->room >> 20));
+}
+
 static int make_reflink(const struct making *m, struct err *e) {
     cleanup_fd int to = make_file(m, e);
     if (to < 0)
         return to;
     if (ioctl(to, FICLONE, m->base) == 0)
-        return 0;
+        return make_room(m, to, e);
     int code = errno;
     (void) unlinkat(m->dir, VM_ROOT_FILE, 0);
     return err_set(e, code,
@@ -70,6 +79,10 @@ static int make_snapshot(const struct making *m, struct err *e) {
         return err_set(e, EOPNOTSUPP,
                        "a snapshot needs its image unchanged and there at each start, and this one's file is not "
                        "banger's: `banger image promote` copies it");
+    if (m->room)
+        return err_set(e, EOPNOTSUPP,
+                       "a snapshot is as large as its image, and so has no room beyond it: leave "
+                       "--system-overlay-size (system_overlay_size) out, or choose another --root-disk");
     int rc = priv_snap_list(op, slots, e);
     if (rc)
         return rc;
@@ -130,20 +143,22 @@ static void *root_copy(void *arg) {
 
 /* The size is there on return: the VMM may have the disk. */
 static int make_copy(const struct making *m, struct err *e) {
-    struct stat st;
     struct vm_root *root = m->root;
     cleanup_fd int to = make_file(m, e);
     if (to < 0)
         return to;
     cleanup_fd int from = fcntl(m->base, F_DUPFD_CLOEXEC, 3);
-    if (from < 0 || fstat(from, &st) || ftruncate(to, st.st_size))
+    if (from < 0)
         return err_sys(e, errno, "cannot make the root disk");
+    int rc = make_room(m, to, e);
+    if (rc)
+        return rc;
     pthread_attr_t attr;
     root->from = take_fd(&from);
     root->to = take_fd(&to);
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setstacksize(&attr, STACK);
-    int rc = pthread_create(&root->thread, &attr, root_copy, root);
+    rc = pthread_create(&root->thread, &attr, root_copy, root);
     (void) pthread_attr_destroy(&attr);
     if (rc) {
         fdpass_close(&root->from, 1);
@@ -276,7 +291,8 @@ int vm_disks_begin(const struct rpc *rpc, const struct vm_spec *spec, struct vm_
     cleanup_fd int work = dir < 0 ? dir : vm_open(dir, "work.ext4", O_RDWR | O_CREAT | O_TRUNC);
     if (work < 0)
         return err_sys(e, -work, "cannot make the VM's disks in %s/vms/%03x", engine.state_path, r->slot);
-    const struct making m = {.r = r, .dir = dir, .base = base, .own = spec->given[0] < 0, .root = root};
+    const struct making m = {
+        .r = r, .dir = dir, .base = base, .room = spec->root_room, .own = spec->given[0] < 0, .root = root};
     int rc = spec->root_size ? make_anew(rpc, &m, spec->root_size, e) : root_begin(r, spec->root, &m, e);
     if (spec->root_size)
         (void) snprintf(r->root_kind, sizeof(r->root_kind), "%s", vm_root_names[ROOT_COPY]);

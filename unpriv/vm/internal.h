@@ -273,14 +273,15 @@ struct vm_spec {
     int keep; /* the VM outlives its request */
     enum vm_root_kind root;
     int64_t root_size; /* 0: the image's */
+    int64_t root_room; /* that the root disk has beyond the image's size; its file system grows at boot */
     struct egress_rules rules;
     int tar;      /* laid over the work disk's content; -1 without */
     int given[2]; /* a registered image's file, opened twice by the client; -1: the image is banger's own */
 };
 int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e);
-/* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
 /* A text of the arguments; one that they leave out stays as it is. */
 int vm_text_parse(const cJSON *args, const char *key, char *out, size_t size, struct err *e);
+/* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
 int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e);
 
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */

@@ -58,6 +58,14 @@ int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e) {
     return 0;
 }
 
+static int parse_room(const cJSON *args, struct vm_spec *spec, struct err *e) {
+    int rc = json_integer_or(args, "root_room", 0, DISK_MOST, &spec->root_room, e);
+    if (rc == 0 && spec->root_size && spec->root_room)
+        return err_set(e, EINVAL, "\"root_size\" says how large the root disk is: leave \"root_room\" out");
+    spec->root_room = (spec->root_room + BLOCK - 1) / BLOCK * BLOCK;
+    return rc;
+}
+
 static int parse_egress(const cJSON *args, struct vm_spec *spec, struct err *e) {
     const char *egress = json_string_or(args, "egress", "none", e);
     int rc = egress ? egress_rules_parse(egress, &spec->rules, e) : -EINVAL;
@@ -135,6 +143,8 @@ int vm_spec_parse(struct rpc *rpc, struct vm_spec *spec, struct err *e) {
         rc = vm_sizes_parse(rpc->args, r, e);
     if (rc == 0)
         rc = json_integer_or(rpc->args, "root_size", DISK_LEAST, DISK_MOST, &spec->root_size, e);
+    if (rc == 0)
+        rc = parse_room(rpc->args, spec, e);
     if (rc == 0)
         rc = parse_egress(rpc->args, spec, e);
     if (rc == 0)
