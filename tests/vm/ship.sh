@@ -12,7 +12,7 @@ nsenter --net="$WORLD_HOST_NET" tests/netns/guest/make.sh "$guest" >build/jail-g
 rm -rf build/vm
 tests/world.sh tests/vm/record.sh build/vm/prebuilt
 
-paths=(.make docs policy guest/images tests Makefile build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
+paths=(.make docs policy guest/images tests Makefile unpriv/dns/route-names unpriv/dns/banger-names.service.in build/vm "$guest/vmlinux" "$guest/initrd" build/banger_*.deb)
 mapfile -t -O ${#paths[@]} paths < <(find build -maxdepth 1 -type f -perm -u+x -name 'banger*' ! -name '*.deb')
 if [ -n "${COVERAGE:-}" ]; then # the counted helper in place of the other
     paths+=(build/coverage/{banger-helper,counters})
