@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,7 +29,7 @@ static void write_lines(int file, int shown) {
     struct pump pump;
     struct stat st = {0};
     char line[LINE + 1];
-    if (pump_open(&pump, -1, file, JAIL_CONSOLE_KEEP))
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || pump_open(&pump, -1, file, JAIL_CONSOLE_KEEP))
         _exit(1);
     for (int i = 0; i < LINES; i++) {
         (void) snprintf(line, sizeof(line), "line %010d\n", i);
