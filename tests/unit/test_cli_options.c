@@ -96,6 +96,10 @@ Test(options, values_and_positions) {
 
 Test(options, contradictions_name_the_remedy) {
     REFUSED("leave one of them out", "vm", "run", "-d", "--rm");
+    REFUSED("a size from 1M to 16T", "vm", "run", "--system-overlay-size", "8");
+    REFUSED("a size from 1M to 16T", "vm", "create", "--system-overlay-size", "17T");
+    cr_expect_eq(PARSE("vm", "create", "--system-overlay-size", "0"), 0, "%s", error.text);
+    REFUSED("give the PATH", "vm", "run", "--no-bootstrap");
     REFUSED("vm exec NAME", "vm", "run", "--detach", "--", "ls");
     REFUSED("leave one of them out", "vm", "create", "--nat", "--no-nat");
     REFUSED("add --branch", "vm", "run", ".", "--from", "HEAD~1");

@@ -161,6 +161,10 @@ Test(config, all_settings) {
     cr_assert_eq(parse("[vm_defaults]\ndisk_size = 1073741824", &e), 0);
     cr_expect_eq(config.values[CONFIG_DISK_SIZE].number, 1LL << 30);
     cr_expect_eq(config.values[CONFIG_VCPU].line, 0);
+    cr_assert_eq(parse("[vm_defaults]\nsystem_overlay_size = \"4G\"", &e), 0);
+    cr_expect_eq(config.values[CONFIG_OVERLAY_SIZE].number, 4LL << 30);
+    cr_assert_eq(parse("[vm_defaults]\nsystem_overlay_size = 0", &e), 0, "%s", e.text);
+    cr_expect_eq(config.values[CONFIG_OVERLAY_SIZE].line, 2);
     cr_assert_eq(parse("metrics_listen_addr = \"127.0.0.1:9464\"\nmetrics_poll_interval = 15", &e), 0, "%s", e.text);
     cr_expect_eq(config.values[CONFIG_METRICS_LISTEN].number, 0x7f00000124f8);
     cr_expect_eq(config.values[CONFIG_METRICS_INTERVAL].number, 15);
@@ -188,6 +192,9 @@ Test(config, mistakes_are_sentences_with_file_and_line) {
         {"[vm_defaults]\nmemory_mib = \"2G\"", "must be"},
         {"[vm_defaults]\ndisk_size = \"8 G\"", "must be"},
         {"[vm_defaults]\ndisk_size = \"1M\"", "must be"},
+        {"[vm_defaults]\nsystem_overlay_size = 8", "c.toml:2: system_overlay_size must be a size from 1M to 16T"},
+        {"[vm_defaults]\nsystem_overlay_size = \"17T\"", "must be"},
+        {"[vm_defaults]\nsystem_overlay_size = true", "must be"},
         {"[vm_defaults]\nroot_disk = \"auto|copy\"", "must be"},
         {"[vm_defaults]\nroot_disk = \"cop\"", "must be"},
         {"[vm_defaults]\nroot_disk = \"\"", "must be"},
