@@ -5,13 +5,13 @@ afterwards (world.py): nothing lost, nothing left, everything true, and the same
                                     ROLE: of that process alone
 """
 import os, random, sys, time
-from world import *
+from operations import *
 
 EVERY = int(sys.argv[1])
 SEED = int(os.environ.get("SEED", time.time()))
 SLOW = 6  # seconds after which a trial that ends well is told
 KILLER = WORLD + "/killer"
-NEW = ["vm", "create", "--quiet", "--name", "v", "--image", "r", "--memory", "128M", "--disk-size", "64M"]
+VMMS = {"jail", "jail-child", "vmm", "vmm-worker", "worker-child"}  # whose end takes a VM along
 
 
 def traced(role, step, command):
@@ -29,107 +29,7 @@ def traced(role, step, command):
     return r.returncode, steps, killed, r.stderr
 
 
-# --- what is there before ----------------------------------------------------------------
-
-
-def base():
-    """A VM that is stopped and one that runs, in which nobody has any business."""
-    have = vms()
-    if "keep" not in have:
-        must(*["keep" if w == "v" else w for w in NEW], "--no-start")
-    if "live" not in have:
-        must(*["live" if w == "v" else w for w in NEW])
-    elif have["live"]["state"] != "running":
-        must("vm", "start", "live")
-
-
-def without():
-    if "v" in vms():
-        must("vm", "delete", "-f", "v")
-
-
-def stopped():
-    have = vms()
-    if "v" not in have:
-        must(*NEW, "--no-start")
-    elif have["v"]["state"] == "running":
-        must("vm", "kill", "v")
-
-
-def fresh():
-    without()
-    stopped()
-
-
-def running():
-    have = vms()
-    if "v" not in have:
-        must(*NEW)
-    elif have["v"]["state"] != "running":
-        must("vm", "start", "v")
-
-
-def no_daemon():
-    stopped()
-    cli("daemon", "stop")
-
-
-def no_image():
-    if any(i["name"] == "new" for i in listed("image")):
-        must("image", "delete", "new")
-
-
-def image_registered():
-    no_image()
-    must("image", "register", "--name", "new", "--rootfs", "root.ext4", "--kernel-ref", "k")
-
-
-def image_there():
-    if not any(i["name"] == "new" for i in listed("image")):
-        must("image", "load", "saved.tar", "--name", "new")
-
-
-def no_kernel():
-    if any(k["name"] == "new" for k in listed("kernel")):
-        must("kernel", "rm", "new")
-
-
-def kernel_there():
-    if not any(k["name"] == "new" for k in listed("kernel")):
-        must("kernel", "import", "new", "--from", "kernel")
-
-
-def state_of(what, name):
-    for record in listed(what):
-        if record["name"] == name:
-            return record.get("state", "there")
-    return None
-
-
-# name: (before, command, what it is about, where it must be after a success; None: gone)
-OPERATIONS = {
-    "create": (without, NEW, ("vm", "v"), "running"),
-    "create --no-start": (without, [*NEW, "--no-start"], ("vm", "v"), "stopped"),
-    "start": (stopped, ["vm", "start", "v"], ("vm", "v"), "running"),
-    "stop": (running, ["vm", "stop", "v"], ("vm", "v"), "stopped"),
-    "restart": (running, ["vm", "restart", "v"], ("vm", "v"), "running"),
-    "set": (fresh, ["vm", "set", "v", "--memory", "160M", "--disk-size", "80M"], ("vm", "v"), "stopped"),
-    "kill": (running, ["vm", "kill", "v"], ("vm", "v"), "stopped"),
-    "delete": (stopped, ["vm", "delete", "-f", "v"], ("vm", "v"), None),
-    "delete a running one": (running, ["vm", "delete", "-f", "v"], ("vm", "v"), None),
-    "run": (without, ["vm", "run", "--rm", "--quiet", "--name", "v", "--image", "r", "--memory", "128M", "--", "true"], ("vm", "v"), None),
-    "exec": (running, ["vm", "exec", "v", "--", "true"], ("vm", "v"), "running"),
-    "daemon start": (no_daemon, ["vm", "list"], ("vm", "v"), "stopped"),
-    "daemon stop": (stopped, ["daemon", "stop"], ("vm", "v"), "stopped"),
-    "image register": (no_image, ["image", "register", "--name", "new", "--rootfs", "root.ext4", "--kernel-ref", "k"], ("image", "new"), "there"),
-    "image promote": (image_registered, ["image", "promote", "new"], ("image", "new"), "there"),
-    "image load": (no_image, ["image", "load", "saved.tar", "--name", "new"], ("image", "new"), "there"),
-    "image delete": (image_there, ["image", "delete", "new"], ("image", "new"), None),
-    "kernel import": (no_kernel, ["kernel", "import", "new", "--from", "kernel"], ("kernel", "new"), "there"),
-    "kernel import --force": (kernel_there, ["kernel", "import", "new", "--force", "--from", "kernel"], ("kernel", "new"), "there"),
-    "kernel rm": (kernel_there, ["kernel", "rm", "new"], ("kernel", "new"), None),
-}
-MAY_GO = {"create", "create --no-start", "run", "image register", "image load", "kernel import", "delete", "delete a running one", "image delete", "kernel rm"}
+# --- one trial --------------------------------------------------------------------------
 
 
 def prepare(before):
@@ -137,18 +37,25 @@ def prepare(before):
     before()
 
 
-def after(name, role, status, killed):
+def check_rest(name, role):
+    """Nobody had any business there."""
+    for vm in ("keep", "live"):
+        if state_of("vm", vm) is None and not (name == "prune" and role in VMMS):
+            raise Problem(f"{vm} is lost")
+
+
+def after(name, role, status, killed, was):
     """What holds however the operation ended. A guest that never became ready leaves a VM that says so."""
     before, command, about, wanted = OPERATIONS[name]
-    waited = settled({"v"} if role in ("jail", "jail-child", "vmm", "vmm-worker", "worker-child") else set())
+    waited = settled({"v"} if role in VMMS else set())
     have = state_of(*about)
     if status == 0 and killed is None and have != wanted:
         raise Problem(f"it said it had succeeded, and {about[1]} is {have}")
-    if have is None and name not in MAY_GO:
+    if have is None and was is not None and wanted is not None:
         raise Problem(f"{about[1]} is lost")
-    for vm in ("keep", "live"):
-        if state_of("vm", vm) is None:
-            raise Problem(f"{vm} is lost")
+    if about[0] in ("ports", "egress") and have not in (was, wanted):
+        raise Problem(f"{about[1]} has {have}, neither {was} nor {wanted}")
+    check_rest(name, role)
     if about[0] == "vm" and have in ("stopped", "failed"):
         check_disks(about[1])
     return waited
@@ -162,15 +69,20 @@ def again(name):
     have = state_of(*about)
     if have != wanted:
         raise Problem(f"tried again, {about[1]} is {have}")
+    if any(blob.endswith(".part") for blob in blobs()):
+        raise Problem(f"tried again, the blob cache has {blobs()}")
 
 
 def trial(name, role, step):
     before, command, about, wanted = OPERATIONS[name]
     prepare(before)
+    was = wanted if before is no_daemon else state_of(*about)
     status, steps, killed, words = traced(role, step, command)
     if status == 200:
         raise Problem("it does not end")
-    waited = after(name, role, status, killed)
+    if killed is None and status:
+        raise Problem(f"status {status}: {words.strip()[-400:]}")
+    waited = after(name, role, status, killed, was)
     again(name)
     return steps, killed, waited
 

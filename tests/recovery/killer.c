@@ -45,6 +45,7 @@ enum role {
     IMPORT,
     FETCH,
     DNS,
+    FORWARD,
     JAIL,
     JAIL_CHILD,
     VMM,
@@ -64,6 +65,7 @@ static const char *const role_names[ROLES] = {[OTHER] = "other",
                                               [IMPORT] = "import",
                                               [FETCH] = "fetch",
                                               [DNS] = "dns",
+                                              [FORWARD] = "forward",
                                               [JAIL] = "jail",
                                               [JAIL_CHILD] = "jail-child",
                                               [VMM] = "vmm"};
@@ -164,6 +166,8 @@ static enum role role_of(pid_t tid) {
         return FETCH;
     if (strcmp(name, "banger-dns") == 0)
         return DNS;
+    if (strcmp(name, "banger-forward") == 0)
+        return FORWARD;
     if (strcmp(name, "banger-jail") == 0)
         return runs(parent, "banger-jail") ? JAIL_CHILD : JAIL;
     return strcmp(name, "idle-vmm") == 0 ? VMM : OTHER;

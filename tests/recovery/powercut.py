@@ -67,7 +67,7 @@ class Promises:
         self.made.append((os.stat(LOG).st_size, what, name, files))
 
     def vm(self, name):
-        slot = read_database()[0][name]
+        slot = read_database()[name]["slot"]
         self.add("vm", name, {f"vms/{slot:03x}/{d}": digest(f"{STATE}/vms/{slot:03x}/{d}") for d in ("root.ext4", "work.ext4")})
 
     def asset(self, what, name):

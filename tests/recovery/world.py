@@ -1,9 +1,11 @@
 """alice's daemon and all it has made: looked at from outside and compared with what it says."""
-import json, os, pwd, re, shutil, sqlite3, subprocess, tempfile, time
+import hashlib, json, os, pwd, re, shutil, sqlite3, subprocess, tempfile, time
 
 HOME = "/home/alice"
 STATE = HOME + "/.local/state/banger"
+CACHE = HOME + "/.cache/banger/blobs/sha256"
 WORLD = os.environ["WORLD"]
+VMM = os.environ.get("VMM", "idle-vmm")  # its program
 UID = pwd.getpwnam("alice").pw_uid
 AS_ALICE = ["setpriv", "--reuid", "alice", "--regid", "alice", "--init-groups", "env", "-i", "--default-signal=INT",
             "-C", HOME, "HOME=" + HOME, "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin"]
@@ -74,13 +76,15 @@ def descriptors(pid):
 
 def check_processes(running, problems):
     all_of_them = processes()
-    expected = {"bangerd": 2, "banger-helper": 4, "banger-jail": len(running), "idle-vmm": len(running), "banger-dns": 1}
+    expected = {"bangerd": 2, "banger-helper": 4, "banger-jail": len(running), VMM: len(running), "banger-dns": 1}
+    if any(vm["publish"] for vm in running):
+        expected["banger-forward"] = 1
     count = {}
     for pid, parent, program in all_of_them:
         count[program] = count.get(program, 0) + 1
     for program in sorted(set(count) | set(expected)):
         have, want = count.get(program, 0), expected.get(program, 0)
-        if have != want and not (program == "banger-helper" and have == 0):
+        if have != want and not (program == "banger-helper" and have == 0) and not (program == "banger-forward" and want == 0):
             problems.append(f"{have} processes of {program}, not {want}")
     pids = {pid for pid, _, _ in all_of_them}
     for vm in running:
@@ -101,6 +105,59 @@ def check_network(running, slots, problems):
     named = set(re.findall(rf"bt{UID:08x}[0-9a-f]{{3}}", rules))
     if named != wanted:
         problems.append(f"rules for {sorted(named)}, not {sorted(wanted)}")
+
+
+def check_egress(running, records, problems):
+    """What the rules let each guest reach is what its record says."""
+    found = subprocess.run(["nft", "-j", "list", "sets", "inet"], capture_output=True, text=True)
+    sets = [entry["set"] for entry in json.loads(found.stdout or "{}").get("nftables", []) if "set" in entry]
+    elements = {s["name"]: s.get("elem", []) for s in sets if s["table"] == "banger"}
+    for vm in running:
+        address = vm["address"]
+        of = {name: [e["concat"][1] for e in elements.get(name, []) if address in e["concat"]] for name in ("nat", "listers")}
+        listed = sorted(cidr(e["concat"][1]) for e in elements.get("listed", []) if e["concat"][0] == address)
+        record = records[vm["name"]]
+        wanted = sorted(record["rules"].removeprefix("allow=").split(",")) if record["egress"] == 2 else []
+        if bool(of["nat"]) != (record["egress"] == 1) or bool(of["listers"]) != (record["egress"] == 2) or listed != wanted:
+            problems.append(f"{vm['name']}: may reach {of} and {listed}, its record says {record['egress']} and {wanted}")
+
+
+def cidr(element):
+    return f"{element['prefix']['addr']}/{element['prefix']['len']}" if isinstance(element, dict) else element
+
+
+def listening(pid):
+    """(protocol, port) of each of its sockets that is open to anybody."""
+    inodes = {f[8:-1] for f in descriptors(pid) if f.startswith("socket:[")}
+    found = set()
+    for protocol in ("tcp", "udp"):
+        for family in ("", "6"):
+            for line in open(f"/proc/{pid}/net/{protocol}{family}").readlines()[1:]:
+                fields = line.split()
+                if fields[9] in inodes and fields[3] in ("0A", "07"):
+                    found.add((protocol, int(fields[1].rsplit(":", 1)[1], 16)))
+    return found
+
+
+def check_ports(running, problems):
+    wanted = {(p["protocol"], p["host_port"]) for vm in running for p in vm["publish"]}
+    have = set()
+    for pid, _, program in processes():
+        if program == "banger-forward":
+            have |= listening(pid)
+    if have != wanted:
+        problems.append(f"ports {sorted(have)} are published, not {sorted(wanted)}")
+
+
+def check_cache(problems):
+    """Whole blobs under their digest's name, and beginnings that the next pull goes on with."""
+    for name in os.listdir(CACHE) if os.path.isdir(CACHE) else []:
+        if not re.fullmatch("[0-9a-f]{64}(\\.part)?", name):
+            problems.append(f"the blob cache has {name}")
+        elif not name.endswith(".part"):
+            with open(f"{CACHE}/{name}", "rb") as f:
+                if hashlib.file_digest(f, "sha256").hexdigest() != name:
+                    problems.append(f"the blob {name} is another")
 
 
 def check_folders(slots, images, kernels, problems):
@@ -136,7 +193,7 @@ def check_descriptors(running, problems):
 
 
 def read_database(folder=STATE):
-    """slot by name; raises Problem where SQLite or its keys are damaged."""
+    """The VMs' records by name; raises Problem where SQLite or its keys are damaged."""
     copy = tempfile.mkdtemp(dir=WORLD)
     try:
         for name in ("banger.db", "banger.db-wal"):
@@ -146,9 +203,10 @@ def read_database(folder=STATE):
         result = db.execute("PRAGMA integrity_check").fetchall()
         if result != [("ok",)] or db.execute("PRAGMA foreign_key_check").fetchall():
             raise Problem(f"the database: {result}")
-        rows = db.execute("SELECT name, slot, remove FROM vms").fetchall()
+        db.row_factory = sqlite3.Row
+        rows = db.execute("SELECT name, slot, remove, egress, coalesce(rules, '') AS rules FROM vms LEFT JOIN egress ON vm = id").fetchall()
         db.close()
-        return {name: slot for name, slot, remove in rows}, [name for name, _, remove in rows if remove]
+        return {row["name"]: dict(row) for row in rows}
     finally:
         shutil.rmtree(copy)
 
@@ -161,13 +219,18 @@ def look(may_have_failed):
     for vm in found.values():
         if vm["state"] not in ("running", "stopped") and not (vm["state"] == "failed" and vm["name"] in may_have_failed):
             problems.append(f"{vm['name']} is {vm['state']}")
-    slots, doomed = read_database()
+    records = read_database()
+    slots = {name: record["slot"] for name, record in records.items()}
+    doomed = [name for name, record in records.items() if record["remove"]]
     if set(slots) != set(found):
         problems.append(f"the database has {sorted(slots)}, the list {sorted(found)}")
     if doomed:
         problems.append(f"{doomed} are to be removed")
     check_processes(running, problems)
     check_network(running, slots, problems)
+    check_egress(running, records, problems)
+    check_ports(running, problems)
+    check_cache(problems)
     check_folders(slots, listed("image"), listed("kernel"), problems)
     check_descriptors(running, problems)
     return problems
@@ -191,7 +254,7 @@ def settled(may_have_failed=frozenset()):
 
 
 def check_disks(name):
-    slot = read_database()[0][name]
+    slot = read_database()[name]["slot"]
     for disk in ("root.ext4", "work.ext4"):
         r = subprocess.run(["e2fsck", "-fn", f"{STATE}/vms/{slot:03x}/{disk}"], capture_output=True, text=True)
         if r.returncode:

@@ -96,8 +96,8 @@ int store_vm_update(const struct vm_record *r, struct err *e); /* by id, all mem
 int store_vm_delete(const char *id, struct err *e);
 int store_vms(void (*each)(const struct vm_record *r, void *arg), void *arg, struct err *e);
 
-/* What a VM may reach where it has a list: the rules' text (unpriv/egress/rules.h). "" for one that has none.
- * Goes with the VM's record. */
+/* What a VM may reach where it has a list, or while that is being changed: vm/gates.c's text. "" for one that
+ * has none. Goes with the VM's record. */
 int store_egress_get(const char *vm, char *rules, size_t size, struct err *e);
 int store_egress_set(const char *vm, const char *rules, struct err *e); /* "" takes it away */
 

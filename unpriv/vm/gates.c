@@ -13,11 +13,22 @@
 
 #define LOG_FILE "egress.log"
 
+/* Before a stored text: a change is under way, and until it is over the text is what holds, whatever
+ * the record's mode is. The host's rules may be those of before or those to come. */
+#define CHANGING '!'
+
+/* As it is stored, with the mark. */
+static int read_text(const struct vm_record *r, char text[EGRESS_TEXT_MAX + 1], struct err *e) {
+    int rc = store_egress_get(r->id, text, EGRESS_TEXT_MAX + 1, e);
+    if (rc == 0 && text[0] != CHANGING && r->egress != WIRE_EGRESS_LIST)
+        (void) snprintf(text, EGRESS_TEXT_MAX, "%s", r->egress == WIRE_EGRESS_NAT ? "nat" : "none");
+    return rc;
+}
+
 int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct err *e) {
-    char text[EGRESS_TEXT_MAX];
-    (void) snprintf(text, sizeof(text), "%s", r->egress == WIRE_EGRESS_NAT ? "nat" : "none");
-    int rc = r->egress == WIRE_EGRESS_LIST ? store_egress_get(r->id, text, sizeof(text), e) : 0;
-    return rc ? rc : egress_rules_parse(text, rules, e);
+    char text[EGRESS_TEXT_MAX + 1];
+    int rc = read_text(r, text, e);
+    return rc ? rc : egress_rules_parse(text + (text[0] == CHANGING), rules, e);
 }
 
 /* NAME.vm is a VM of the account's that has an address and runs. */
@@ -49,19 +60,53 @@ int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e)
 /* --- changing ------------------------------------------------------------------------- */
 
 /* The record follows once the helper has agreed: a list that its policy refuses is not kept. */
-int vm_egress_change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
-                     struct err *e) {
+static int change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
+                  struct err *e) {
     struct gate *gate = vm_live_runs(live) ? vm_live_gate(live) : NULL;
     int rc = gate ? gate_change(gate, op, rules, e) : 0;
     gate_drop(gate);
-    if (rc == 0)
-        rc = store_egress_set(r->id, rules->mode == WIRE_EGRESS_LIST ? rules->text : "", e);
     if (rc)
         return rc;
     r->egress = (uint32_t) rules->mode;
     rc = store_vm_update(r, e);
+    return rc ? rc : store_egress_set(r->id, rules->mode == WIRE_EGRESS_LIST ? rules->text : "", e);
+}
+
+static int mark(const struct vm_record *r, struct err *e) {
+    char text[EGRESS_TEXT_MAX + 1];
+    int rc = read_text(r, text, e);
+    if (rc || text[0] == CHANGING)
+        return rc;
+    memmove(text + 1, text, strlen(text) + 1);
+    text[0] = CHANGING;
+    return store_egress_set(r->id, text, e);
+}
+
+int vm_egress_mend(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e) {
+    struct egress_rules rules;
+    char text[EGRESS_TEXT_MAX + 1];
+    int rc = read_text(r, text, e);
+    if (rc || text[0] != CHANGING)
+        return rc;
+    rc = egress_rules_parse(text + 1, &rules, e);
+    if (rc == 0)
+        rc = change(op, live, r, &rules, e);
+    if (rc)
+        return rc;
+    log_info(op, "VM %s: a change of its egress was cut off: it is %.200s", r->name, rules.text);
+    return 1;
+}
+
+int vm_egress_change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
+                     struct err *e) {
+    struct err undo;
+    int rc = mark(r, e);
+    if (rc == 0)
+        rc = change(op, live, r, rules, e);
     if (rc == 0)
         log_info(op, "VM %s: egress is now %.200s", r->name, rules->text);
+    else if (vm_egress_mend(op, live, r, &undo) < 0)
+        log_error(op, "VM %s: %s", r->name, undo.text);
     return rc;
 }
 

@@ -128,9 +128,11 @@ int vm_disk_grow(const struct vm_record *r, struct err *e);
 int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct err *e);
 /* The lock is held: gives a VM that is about to run, or was found running, its gate. */
 int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e);
-/* The lock is held: from now on the VM may reach what the rules say, also while it runs. */
+/* The lock is held: from now on the VM may reach what the rules say, also while it runs. All of it or nothing. */
 int vm_egress_change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
                      struct err *e);
+/* The lock is held: undoes a change that was cut off. 1 when there was one, 0, or a negative errno. */
+int vm_egress_mend(uint64_t op, struct vm_live *live, struct vm_record *r, struct err *e);
 
 /* --- egress.c ----------------------------------------------------------------------- */
 

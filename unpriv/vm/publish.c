@@ -100,7 +100,8 @@ static void restore_one(struct vm_live *live, const struct vm_record *r, void *a
     struct restoring *restoring = arg;
     (void) live;
     struct err e;
-    if (!r->publish[0] || forwarder_set(r, addr_guest(r->subnet, r->slot), FORWARD_BEST, &e) == 0)
+    /* Also where nothing is published: a change that was cut off may have left ports. */
+    if (forwarder_set(r, addr_guest(r->subnet, r->slot), FORWARD_BEST, &e) == 0)
         return;
     restoring->failed = 1;
     if (!restoring->said)

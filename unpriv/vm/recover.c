@@ -111,6 +111,14 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     (void) pthread_attr_destroy(&attr);
 }
 
+/* What the VM may reach is what its record says, although the last engine died while that was being changed. */
+static int mend_rules(struct vm_live *live, struct vm_record *r, struct err *e) {
+    int rc = vm_egress_mend(0, live, r, e);
+    if (rc > 0)
+        events_add(EVENT_VM_MENDED, r, "a change of what it may reach was cut off: it is as before");
+    return rc < 0 ? rc : 0;
+}
+
 static void mend(struct vm_record *r) {
     struct err e;
     struct vm_live *live = vm_lock_new(r);
@@ -131,6 +139,8 @@ static void mend(struct vm_record *r) {
         events_add(EVENT_VM_MENDED, r, "its VMM ended meanwhile: its network was taken down");
         rc = vm_settle(0, live, r, VM_STOPPED, &e);
     }
+    if (rc == 0 && !r->remove)
+        rc = mend_rules(live, r, &e);
     if (rc)
         log_error(0, "VM %s: %s", r->name, e.text);
     vm_unlock(live);

@@ -110,14 +110,6 @@ int cache_read(int store, const char *digest, struct document *out) {
     return -ENOENT;
 }
 
-void cache_write(int store, const char *digest, const void *data, size_t size) {
-    char name[NAME_MAX_BYTES];
-    (void) snprintf(name, sizeof(name), "%s.%d.part", hex(digest), (int) getpid());
-    cleanup_fd int fd = openat(store, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0 && (io_write(fd, data, size) || renameat(store, name, store, hex(digest))))
-        (void) unlinkat(store, name, 0);
-}
-
 /* Whoever finished the blob renamed the file that we waited for: then the lock is of no use. */
 static int is_current(int store, const char *name, int fd) {
     struct stat here, there;
@@ -149,6 +141,12 @@ int cache_commit(int store, const char *digest) {
 void cache_remove_part(int store, const char *digest) {
     char name[NAME_MAX_BYTES];
     (void) unlinkat(store, part(digest, name), 0);
+}
+
+void cache_write(int store, const char *digest, const void *data, size_t size) {
+    cleanup_fd int fd = cache_open_part(store, digest);
+    if (fd >= 0 && (ftruncate(fd, 0) || io_write(fd, data, size) || cache_commit(store, digest)))
+        cache_remove_part(store, digest);
 }
 
 int64_t cache_part_size(int store, const char *digest) {
