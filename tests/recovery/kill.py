@@ -2,7 +2,7 @@
 afterwards (world.py): nothing lost, nothing left, everything true, and the same works again.
 
   kill.py EVERY [OPERATION...]      EVERY: one step in so many, at random (SEED); 1: all
-                                    ROLE: of that process alone
+                                    ROLE: of that process alone; AT=ROLE:STEP,...: these, in this order
 """
 import os, random, sys, time
 from operations import *
@@ -120,6 +120,8 @@ def operation(name, rng):
               if os.environ.get("ROLE", role) == role]
     if EVERY > 1:
         places = sorted(rng.sample(places, min(len(places), max(1, len(places) // EVERY))))
+    if os.environ.get("AT"):
+        places = [(role, int(step)) for role, step in (place.split(":") for place in os.environ["AT"].split(","))]
     for role, step in places:
         attempt(name, role, step, tally)
     ok = tally["bad"] == 0

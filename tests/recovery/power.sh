@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/recovery/setup.sh
 gcc "${flags[@]}" -o "$WORLD/logdisk" tests/recovery/logdisk.c || exit 1
 alice daemon stop >/dev/null
-rm -rf /home/alice/.local/state/banger/*
+rm -rf /home/alice/.local/* /home/alice/.cache
+in_home ln -s .local/cache .cache
 export PYTHONDONTWRITEBYTECODE=1
 python3 tests/recovery/powercut.py "${RECOVERY_CUTS:-0}"

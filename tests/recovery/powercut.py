@@ -1,18 +1,19 @@
-"""A machine that loses power: alice's state folder is on a disk whose writes are logged (logdisk.c)
-while every operation runs. Then, for cuts anywhere in that log, the disk is made anew as the cut
+"""A machine that loses power: alice's state folder and blob cache are on a disk whose writes are logged
+(logdisk.c) while every operation runs. Then, for cuts anywhere in that log, the disk is made anew as the cut
 leaves it: what was flushed before is there; of what was written since, all, nothing, or a random
 half of the blocks. It is mounted (its own journal is replayed), the daemon started, and looked at.
 
   powercut.py CUTS        how many cuts, spread at random (SEED); 0: at each write and flush
 """
 import hashlib, os, random, struct, sys
-from world import *
+from operations import *
 
 CUTS = int(sys.argv[1])
 SEED = int(os.environ.get("SEED", time.time()))
 FS = os.environ.get("FS", "ext4")
 SIZE = 400 << 20
 BLOCK = 4096
+LOCAL = HOME + "/.local"  # the disk; ~/.cache is a link into it
 BEFORE, NOW, LOG, DISK = (f"{WORLD}/{name}" for name in ("before.img", "now.img", "writes", "disk"))
 ENTRY = struct.Struct("<QQQ")
 WAYS = {"nothing": 0.0, "half": 0.5, "all": 1.0}
@@ -27,15 +28,15 @@ def run(*command):
 
 def mount(image):
     loop = run("losetup", "--find", "--show", image)
-    run("mount", loop, STATE)
+    run("mount", loop, LOCAL)
     return loop
 
 
 def unmount(loop):
     end = time.monotonic() + 10
-    while subprocess.run(["umount", STATE], capture_output=True).returncode:
+    while subprocess.run(["umount", LOCAL], capture_output=True).returncode:
         if time.monotonic() > end:
-            raise Problem("the state folder stays busy")
+            raise Problem("the disk stays busy")
         time.sleep(0.02)
     run("losetup", "--detach", loop)
 
@@ -62,6 +63,7 @@ class Promises:
 
     def __init__(self):
         self.made = []
+        self.pulled = None  # the digest of what IMAGE is at another size
 
     def add(self, what, name, files):
         self.made.append((os.stat(LOG).st_size, what, name, files))
@@ -87,6 +89,13 @@ class Promises:
         return now
 
 
+def pull_otherwise(name):
+    """Of the cached layers, whatever images are there: its file's digest."""
+    must("image", "pull", "--quiet", "--name", name, "--size", "48M", IMAGE)
+    path = next(i["path"] for i in listed("image") if i["name"] == name)
+    return digest(path)
+
+
 def operations(p):
     new = ["vm", "create", "--quiet", "--image", "r", "--memory", "128M", "--disk-size", "64M", "--name"]
     must("kernel", "import", "k", "--quiet", "--from", "kernel")
@@ -96,11 +105,26 @@ def operations(p):
     p.asset("image", "r")
     must("image", "load", "--quiet", "saved.tar", "--name", "l")
     p.asset("image", "l")
+    must(*PULL)
+    p.asset("image", "new")
+    must(*[word if word != "new" else "same" for word in PULL])
+    p.asset("image", "same")
+    p.pulled = pull_otherwise("large")
+    p.asset("image", "large")
+    must("image", "pull", "--quiet", "tools")
+    p.asset("image", "tools")
+    p.going("image", "large")
+    must("image", "delete", "large")
+    p.add("image", "large", None)
     must(*new, "a", "--no-start")
     p.vm("a")
     must(*new, "b")
     p.vm("b")
+    must("vm", "publish", "b", "7001:80")
+    must("vm", "set", "b", "--egress", LISTS[0])
+    must("vm", "set", "b", "--egress", LISTS[1])
     must("vm", "stop", "b")
+    must("vm", "set", "b", "--disk-size", "80M")
     must("vm", "start", "b")
     must("vm", "run", "--rm", "--quiet", "--image", "r", "--memory", "128M", "--", "true")
     p.going("kernel", "k")
@@ -123,8 +147,9 @@ def record():
     run("truncate", "-s", str(SIZE), BEFORE)
     run(f"mkfs.{FS}", "-q", BEFORE)
     loop = mount(BEFORE)
-    shutil.chown(STATE, "alice", "alice")
-    os.chmod(STATE, 0o700)
+    for folder in (LOCAL, LOCAL + "/state", STATE, LOCAL + "/cache"):
+        os.makedirs(folder, 0o700, exist_ok=True)
+        shutil.chown(folder, "alice", "alice")
     unmount(loop)
     run("cp", "--sparse=always", BEFORE, NOW)
     open(DISK, "w").close()
@@ -175,7 +200,7 @@ def check_promises(promised):
                 raise Problem(f"{what} {name}: {path} is not what it was")
 
 
-def check_cut(promised):
+def check_cut(promised, pulled):
     settled()
     check_promises(promised)
     for vm in vms():
@@ -187,9 +212,12 @@ def check_cut(promised):
     if names:
         must("vm", "start", sorted(names)[0])
         must("vm", "kill", sorted(names)[0])
+    if pull_otherwise("after") != pulled:
+        raise Problem("a pull with the cache that the cut left gives another image")
+    settled()
 
 
-def cut(index, way, log, flushed, since, promised, rng):
+def cut(index, way, log, flushed, since, promised, pulled, rng):
     run("cp", "--sparse=always", flushed, NOW)
     disk = os.open(NOW, os.O_RDWR)
     for entry in since:
@@ -197,7 +225,7 @@ def cut(index, way, log, flushed, since, promised, rng):
     os.close(disk)
     loop = mount(NOW)
     try:
-        check_cut(promised)
+        check_cut(promised, pulled)
     except (Problem, subprocess.SubprocessError, OSError) as e:
         print(f"    cut at {index}, of what was not flushed {way} there: {e}", flush=True)
         return False
@@ -221,7 +249,7 @@ def cuts(p, rng):
         done = max(done, last)
         since = [e for e in all_of_them[last:index] if not e[1]]
         position = all_of_them[index - 1][0]
-        bad += not cut(index, way, log, BEFORE, since, p.at(position), rng)
+        bad += not cut(index, way, log, BEFORE, since, p.at(position), p.pulled, rng)
     flushes = sum(1 for e in all_of_them if e[1])
     print(f"{'not ok' if bad else 'ok'} power lost on {FS}: {len(places)} cuts among {len(all_of_them) - flushes} writes and {flushes} "
           f"flushes; {bad} bad", flush=True)
