@@ -211,7 +211,7 @@ def read_database(folder=STATE):
         shutil.rmtree(copy)
 
 
-def look(may_have_failed):
+def look(may_have_failed, cache=True):
     """Everything that is not as it should be, as sentences."""
     problems = []
     found = vms()
@@ -230,20 +230,21 @@ def look(may_have_failed):
     check_network(running, slots, problems)
     check_egress(running, records, problems)
     check_ports(running, problems)
-    check_cache(problems)
+    if cache:
+        check_cache(problems)
     check_folders(slots, listed("image"), listed("kernel"), problems)
     check_descriptors(running, problems)
     return problems
 
 
-def settled(may_have_failed=frozenset()):
+def settled(may_have_failed=frozenset(), cache=True):
     """Looks until nothing is wrong; raises Problem with what still is. Returns what was wrong at the last look but one."""
     end = time.monotonic() + SETTLE
     problems = last = []
     while True:
         last = problems or last
         try:
-            problems = look(may_have_failed)
+            problems = look(may_have_failed, cache)
         except (Problem, sqlite3.Error, OSError, subprocess.TimeoutExpired) as e:
             problems = [str(e)]
         if not problems:

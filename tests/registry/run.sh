@@ -175,6 +175,13 @@ forget() {
     as al sh -c "banger image list --json | jq -r '.images[].name' | xargs -r banger image delete; banger image cache prune"
 }
 
+pulls "an image whose layers fit the pipe" --name before "$plain/team/two"
+for blob in /home/al/.cache/banger/blobs/sha256/*; do
+    as al dd if=/dev/zero of="$blob" bs=1 seek=20 count=20 conv=notrunc status=none
+done
+pulls "what a power cut made of the cache is fetched anew" --name after --size 2G "$plain/team/two"
+check "and is whole again" sh -c 'cd /home/al/.cache/banger/blobs/sha256 && for blob in *; do echo "$blob  $blob"; done | sha256sum --status -c'
+
 # --- passwords ---------------------------------------------------------------------------------
 
 forget

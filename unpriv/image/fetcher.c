@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PIPE_SIZE (1 << 20)
 #define BYTES_MAX ((int64_t) 1 << 52) /* whole numbers a double holds */
@@ -108,8 +109,9 @@ static const struct err *choose(const struct pull *pull) {
     return &import->error;
 }
 
-int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_result *fetched,
-                struct import_result *imported, struct err *e) {
+/* `*refused` is 1 when the import says that what came to it is damaged. */
+static int run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_result *fetched,
+               struct import_result *imported, int *refused, struct err *e) {
     struct pull pull = {.rpc = rpc,
                         .fetch = {.messages = -1, .process = -1},
                         .import = {.worker = {.messages = -1, .process = -1}, .rpc = rpc, .out = imported},
@@ -129,9 +131,39 @@ int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch
     }
     metrics_pulled(fetched->bytes);
     fetched->known &= job->may_be_known;
+    *refused = r && pull.import.worker.result == -EBADMSG;
     worker_end(&pull.fetch);
     worker_end(&pull.import.worker);
     if (r && e)
         *e = local;
     return r ? -local.code : 0;
+}
+
+/* As they were before an import that failed; its processes shared the files' offsets. */
+static int empty(int file) {
+    return ftruncate(file, 0) || lseek(file, 0, SEEK_SET) ? -errno : 0;
+}
+
+static int empty_all(const struct fetch_job *job) {
+    int r = job->config < 0 ? 0 : empty(job->config);
+    for (size_t i = 0; r == 0 && i < job->output_count; i++)
+        r = empty(job->outputs[i]);
+    return r;
+}
+
+/* A whole blob of the cache is believed, and may have been damaged since, by a power cut, say: what the
+ * import refuses is tried once more with every blob hashed first. */
+int fetcher_run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_result *fetched,
+                struct import_result *imported, struct err *e) {
+    int refused = 0;
+    int r = run(rpc, job, fetched, imported, &refused, e);
+    if (!refused || empty_all(job))
+        return r;
+    struct fetch_job again = *job;
+    cJSON *request = cJSON_Duplicate(job->request, 1);
+    (void) cJSON_AddTrueToObject(request, "verify");
+    again.request = request;
+    r = run(rpc, &again, fetched, imported, &refused, e);
+    cJSON_Delete(request);
+    return r;
 }

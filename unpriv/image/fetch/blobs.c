@@ -58,6 +58,8 @@ static int complete(struct blob *b, struct err *e) {
 
 static int take_cached(struct blob *b) {
     struct stat st;
+    if (b->fetch->request.verify)
+        (void) cache_remove_damaged(b->fetch->store, b->descriptor.digest);
     int fd = cache_open(b->fetch->store, b->descriptor.digest, b->descriptor.size);
     if (fd < 0)
         return 0;
@@ -67,7 +69,6 @@ static int take_cached(struct blob *b) {
     }
     b->fd = fd;
     b->have = b->descriptor.size = st.st_size;
-    b->was_there = 1;
     b->fetch->cached += b->have;
     b->fetch->ready++;
     b->state = BLOB_DONE;

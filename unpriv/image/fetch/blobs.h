@@ -20,7 +20,6 @@ struct blob {
     enum blob_state state;
     int fd;
     int64_t have;  /* bytes in the file */
-    int was_there; /* from the cache as it is: not hashed by this process */
     int resumed;   /* an earlier pull's bytes are at its beginning: not fed before the digest was checked */
     int restarts;
     EVP_MD_CTX *sha;

@@ -143,12 +143,6 @@ void cache_remove_part(int store, const char *digest) {
     (void) unlinkat(store, part(digest, name), 0);
 }
 
-void cache_write(int store, const char *digest, const void *data, size_t size) {
-    cleanup_fd int fd = cache_open_part(store, digest);
-    if (fd >= 0 && (ftruncate(fd, 0) || io_write(fd, data, size) || cache_commit(store, digest)))
-        cache_remove_part(store, digest);
-}
-
 int64_t cache_part_size(int store, const char *digest) {
     char name[NAME_MAX_BYTES];
     struct stat st;
@@ -165,4 +159,11 @@ int cache_remove_damaged(int store, const char *digest) {
     if (sha)
         cache_finish(&sha, found);
     return strcmp(found, digest) != 0 && unlinkat(store, hex(digest), 0) == 0;
+}
+
+void cache_write(int store, const char *digest, const void *data, size_t size) {
+    (void) cache_remove_damaged(store, digest);
+    cleanup_fd int fd = cache_open_part(store, digest);
+    if (fd >= 0 && (ftruncate(fd, 0) || io_write(fd, data, size) || cache_commit(store, digest)))
+        cache_remove_part(store, digest);
 }

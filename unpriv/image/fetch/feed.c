@@ -87,9 +87,6 @@ int feed_turn(struct feed *feed, int pipe, struct err *e) {
     }
     if (r == 0 && !feed->ended && gone(pipe))
         r = -EPIPE;
-    if (r == -EPIPE && feed->at < feed->count && feed->parts[feed->at]->was_there &&
-        cache_remove_damaged(feed->parts[feed->at]->fetch->store, feed->parts[feed->at]->descriptor.digest))
-        return err_set(e, EBADMSG, "a layer in the blob cache was damaged; it is removed now: pull again");
     if (r == -EPIPE)
         return err_set(e, EPIPE, "the import ended before everything was fetched");
     return r ? err_sys(e, -r, "cannot hand on what was fetched") : 0;

@@ -108,6 +108,7 @@ static int take(const cJSON *object, struct fetch_request *out, struct err *e) {
         json_integer(object, "patience", 1, PATIENCE_MOST, &patience, e))
         return -EINVAL;
     out->patience = (int) patience;
+    out->verify = json_true(object, "verify");
     if (strcmp(mode, "image") == 0)
         return take_image(object, out, e);
     if (strcmp(mode, "file") == 0)

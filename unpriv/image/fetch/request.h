@@ -17,6 +17,8 @@
  *       last line does.
  * Either may have "proxies":{"http_proxy":"", "https_proxy":"", "no_proxy":""} (proxy.h), which hold logins.
  *
+ * Both with "verify":true where blobs that the cache has are to be hashed before they are believed.
+ *
  * It writes JSON lines to descriptor 2:
  *   {"progress":{"bytes":N,"total":N,"ready":N,"layers":N}}   at most every 100 ms; total 0: not known yet
  *   {"ok":true,"known":BOOL,"bytes":N,"cached":N,"layers":N,"digest":"sha256:HEX"}
@@ -58,6 +60,7 @@ struct fetch_request {
     char url[URL_MAX_BYTES], digest[DIGEST_TEXT_MAX]; /* of a file */
     int64_t limit;
     int patience; /* seconds without progress until an attempt is given up */
+    int verify;   /* no blob of the cache is believed unhashed */
 };
 
 /* Reads the request's text. 0 or a negative errno. */
