@@ -61,16 +61,18 @@ http: {addr: 127.0.0.1:5001}
 YAML
 docker-registry serve "$WORLD/registry.yml" >"$WORLD/registry.log" 2>&1 &
 registry=$!
-trap 'kill $registry' EXIT
-until_true 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/5001' 2>/dev/null &&
-    skopeo copy -q --insecure-policy --dest-tls-verify=false docker-archive:/home/alice/saved.tar docker://127.0.0.1:5001/team/app:1 ||
-    { cat "$WORLD/registry.log"; exit 1; }
+trap 'kill $registry 2>/dev/null' EXIT
+if ! until_true 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/5001' 2>/dev/null ||
+    ! skopeo copy -q --insecure-policy --dest-tls-verify=false docker-archive:/home/alice/saved.tar docker://127.0.0.1:5001/team/app:1; then
+    cat "$WORLD/registry.log"
+    exit 1
+fi
 
 # A bundle, and alice's catalog that has it.
 config=/home/alice/.config/banger catalog=/home/alice/.config/banger/catalog.toml bundle=/home/alice/tools.tar.zst
 in_home mkdir -p $config
 in_home minisign -G -W -p $config/trusted-keys -s key >/dev/null
-alice image bundle --name r --out $bundle >/dev/null || exit 1
+alice image bundle --name r --out $bundle >/dev/null 2>&1 || exit 1
 in_home minisign -S -s key -m $bundle >/dev/null
 cat >$catalog <<TOML
 format = 1
