@@ -52,6 +52,15 @@ def running():
         must("vm", "start", "v")
 
 
+def logged_in(then):
+    """With a host key, as ssh keeps it."""
+    def before():
+        then()
+        folder = STATE + "/ssh/hosts"
+        subprocess.run([*AS_ALICE, "sh", "-c", 'mkdir -p -m 0700 "$1" && echo key >"$1/v.vm"', "sh", folder], check=True)
+    return before
+
+
 def no_daemon():
     stopped()
     cli("daemon", "stop")
@@ -180,8 +189,8 @@ OPERATIONS = {
     "restart": (running, ["vm", "restart", "v"], V, "running"),
     "set": (fresh, ["vm", "set", "v", "--memory", "160M", "--disk-size", "80M"], V, "stopped"),
     "kill": (running, ["vm", "kill", "v"], V, "stopped"),
-    "delete": (stopped, ["vm", "delete", "-f", "v"], V, None),
-    "delete a running one": (running, ["vm", "delete", "-f", "v"], V, None),
+    "delete": (logged_in(stopped), ["vm", "delete", "-f", "v"], V, None),
+    "delete a running one": (logged_in(running), ["vm", "delete", "-f", "v"], V, None),
     "prune": (others_running, ["vm", "prune", "-f"], V, None),
     "run": (without, [*RUN, "--", "true"], V, None),
     "run a repository": (without, [*RUN, "./repo", "--", "true"], V, None),

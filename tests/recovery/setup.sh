@@ -17,6 +17,7 @@ echo 'vmm qemu /usr/local/recovery/idle-vmm /usr/local/recovery' >>/etc/banger/p
 mkdir -p "$WORLD/tree/root" "$WORLD/tree/etc" "$WORLD/tree/usr/bin"
 seq 50000 >"$WORLD/tree/root/numbers"
 head -c 1M /dev/urandom >"$WORLD/tree/usr/bin/noise"
+ln -s /root/numbers "$WORLD/tree/etc/numbers" # the guest's, not the host's
 root=/home/alice/root.ext4
 truncate -s 24M $root
 mke2fs -q -t ext4 -d "$WORLD/tree" $root

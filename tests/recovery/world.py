@@ -160,6 +160,14 @@ def check_cache(problems):
                     problems.append(f"the blob {name} is another")
 
 
+def check_host_keys(found, problems):
+    """What ssh has accepted goes with the VM: another may have its name and address next."""
+    folder = STATE + "/ssh/hosts"
+    left = [host for host in (os.listdir(folder) if os.path.isdir(folder) else []) if host.split(".")[0] not in found]
+    if left:
+        problems.append(f"host keys of {left} are left")
+
+
 def check_folders(slots, images, kernels, problems):
     def compare(folder, wanted):
         path = f"{STATE}/{folder}"
@@ -230,6 +238,7 @@ def look(may_have_failed, cache=True):
     check_network(running, slots, problems)
     check_egress(running, records, problems)
     check_ports(running, problems)
+    check_host_keys(found, problems)
     if cache:
         check_cache(problems)
     check_folders(slots, listed("image"), listed("kernel"), problems)
