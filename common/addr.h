@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SLOT_MAX      1000 /* slots are 0..SLOT_MAX-1; a /22 has 1,022 hosts, one is the gateway */
 #define SUBNET_PREFIX 22
@@ -36,6 +37,17 @@ static inline uint32_t addr_gateway(uint32_t subnet) {
 }
 static inline uint32_t addr_guest(uint32_t subnet, uint32_t slot) {
     return subnet + 2 + slot;
+}
+/* Who has the IPv4 address (host byte order) has this IPv6 address too, where it has IPv6: a
+ * unique local /96 of banger's (RFC 4193; they never leave the host), then the IPv4 address. So
+ * an account's /22 is a /118. */
+#define ADDR6_NET     "\xfd\x62\x61\x6e\x67\x65\0\0\0\0\0\0" /* fd62:616e:6765::/96 */
+#define ADDR6_BYTES   12
+#define SUBNET6_PREFIX (8 * ADDR6_BYTES + SUBNET_PREFIX)
+static inline void addr_ipv6(uint8_t out[16], uint32_t ipv4) {
+    memcpy(out, ADDR6_NET, ADDR6_BYTES);
+    for (int i = 0; i < 4; i++)
+        out[ADDR6_BYTES + i] = (uint8_t) (ipv4 >> (24 - 8 * i));
 }
 
 #endif

@@ -34,8 +34,9 @@ enum wire_op {
 };
 
 /* NET_UP: a tap that dies with its descriptor; or a persistent one of the account's, to
- * be opened by its name in the jail (Firecracker takes no descriptor), until NET_DOWN. */
-enum wire_tap { WIRE_TAP_FD = 0, WIRE_TAP_NAMED = 1 };
+ * be opened by its name in the jail (Firecracker takes no descriptor), until NET_DOWN. Added
+ * to either: the guest may speak IPv6, from its address of addr_ipv6() alone. */
+enum wire_tap { WIRE_TAP_FD = 0, WIRE_TAP_NAMED = 1, WIRE_TAP_IPV6 = 2, WIRE_TAP_KINDS = 4 };
 
 /* What a guest may reach through the uplinks: nothing; all but private ranges; only
  * the request's cidrs, instead of what was allowed before or beside it. */

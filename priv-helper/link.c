@@ -167,13 +167,31 @@ static int bridge_create(const char *name, uint32_t uid) {
     return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
+static void add_address(int index, struct ifaddrmsg address, const void *bytes, size_t size) {
+    address.ifa_index = (uint32_t) index;
+    struct nlmsghdr *h = netlink_add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, EEXIST, &address, sizeof(address));
+    mnl_attr_put(h, IFA_LOCAL, size, bytes);
+}
+
+/* Without the link-local one the kernel does not ask for the guest that it forwards something to. */
+static int bridge_ipv6(int index, uint32_t gateway) {
+    /* Nobody else can have them, and guests' answers to the question would be dropped. */
+    static const struct ifaddrmsg address = {
+        .ifa_family = AF_INET6, .ifa_prefixlen = SUBNET6_PREFIX, .ifa_flags = IFA_F_NODAD};
+    uint8_t bytes[2][16] = {{0xfe, 0x80, [15] = 1}};
+    addr_ipv6(bytes[1], gateway);
+    for (int i = 0; i < 2; i++)
+        add_address(index, address, bytes[i], sizeof(bytes[i]));
+    return netlink_talk(NETLINK_LINKS, NULL, NULL);
+}
+
 /* Each step may have been made by a helper that was killed before the next; `up`
  * comes last and says that all are done. */
 static int bridge_finish(const char *name, int index, uint32_t subnet) {
-    struct ifaddrmsg gateway = {.ifa_family = AF_INET, .ifa_prefixlen = SUBNET_PREFIX, .ifa_index = (uint32_t) index};
+    const struct ifaddrmsg ipv4 = {.ifa_family = AF_INET, .ifa_prefixlen = SUBNET_PREFIX};
+    const uint32_t gateway = htonl(addr_gateway(subnet));
     add_settings(name, 1); /* ARP answers for the bridge's own address only */
-    struct nlmsghdr *h = netlink_add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, EEXIST, &gateway, sizeof(gateway));
-    mnl_attr_put_u32(h, IFA_LOCAL, htonl(addr_gateway(subnet)));
+    add_address(index, ipv4, &gateway, sizeof(gateway));
     int r = netlink_talk(NETLINK_LINKS, NULL, NULL);
     if (r)
         return r;
@@ -181,7 +199,7 @@ static int bridge_finish(const char *name, int index, uint32_t subnet) {
     return netlink_talk(NETLINK_LINKS, NULL, NULL);
 }
 
-int link_bridge(const struct net_account *account) {
+int link_bridge(const struct net_account *account, int ipv6) {
     char name[IFNAME_SIZE];
     struct found f;
     addr_bridge_name(name, account->uid);
@@ -197,6 +215,8 @@ int link_bridge(const struct net_account *account) {
         return -EEXIST;
     if (!(f.flags & IFF_UP))
         r = bridge_finish(name, f.index, account->subnet);
+    if (!r && ipv6)
+        r = bridge_ipv6(f.index, addr_gateway(account->subnet));
     return r ? r : f.index;
 }
 

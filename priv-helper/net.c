@@ -34,7 +34,9 @@ const struct helper_calls net_calls = {.allowed = list, .count = sizeof(list) / 
 /* --- slots ------------------------------------------------------------------------ */
 
 static struct net_account account;
-static uint8_t natted[SLOT_MAX]; /* who has NAT, for when the rules are made again */
+/* For when the rules are made again: */
+static uint8_t natted[SLOT_MAX]; /* who has NAT */
+static struct net_slots ipv6;    /* who has IPv6 */
 static int removed;              /* somebody removed them */
 
 void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]) {
@@ -58,9 +60,18 @@ static int doomed[SLOT_MAX];
 static size_t doomed_count;
 static int untidy; /* something may be there to remove */
 
+/* Also those that another helper of the account brought up. */
+static int look_for_ipv6(void) {
+    struct net_slots now = {.uid = account.uid};
+    int r = nft_list(&now, 1);
+    if (!r)
+        ipv6 = now;
+    return r;
+}
+
 static void attach_all(const struct net_slots *slots) {
     char tap[IFNAME_SIZE];
-    int bridge = nft_account(account.uid, 1) ? -1 : link_bridge(&account);
+    int bridge = nft_account(account.uid, 1) || look_for_ipv6() ? -1 : link_bridge(&account, ipv6.count > 0);
     for (uint32_t slot = 0; slot < SLOT_MAX && bridge > 0; slot++) {
         addr_tap_name(tap, account.uid, slot);
         if (slots->has[slot])
@@ -74,7 +85,7 @@ static void attach_all(const struct net_slots *slots) {
 static void remove_bridge(void) {
     char name[IFNAME_SIZE];
     struct net_slots slots = {.uid = account.uid};
-    int r = nft_list(&slots);
+    int r = nft_list(&slots, 0);
     if ((r && r != -ENOENT) || slots.count > 0)
         return;
     addr_bridge_name(name, account.uid);
@@ -83,7 +94,7 @@ static void remove_bridge(void) {
         (void) nft_account(account.uid, 0);
     if (bridge < 0 || link_delete(bridge) || r == -ENOENT)
         return;
-    if (nft_list(&slots) == 0 && slots.count > 0)
+    if (nft_list(&slots, 0) == 0 && slots.count > 0)
         attach_all(&slots);
 }
 
@@ -102,16 +113,17 @@ int net_idle(int now) {
 }
 
 static int rules(uint32_t op, uint32_t slot) {
-    return nft_change(&account, &(struct wire_request){.op = op, .slot = slot}, NULL);
+    const uint32_t kind = ipv6.has[slot] ? WIRE_TAP_IPV6 : 0;
+    return nft_change(&account, &(struct wire_request){.op = op, .slot = slot, .kind = kind}, NULL);
 }
 
 /* --- answers: 0 or a negative errno, and the step that failed -------------------------- */
 
-static int attach(const char *tap, struct wire_reply *reply) {
+static int attach(const char *tap, int with_ipv6, struct wire_reply *reply) {
     int r = -ENODEV;
     for (int tries = 0; tries < ATTACH_TRIES && r == -ENODEV; tries++) {
         /* -ENODEV: another helper of the account removed the bridge in between */
-        int bridge = link_bridge(&account);
+        int bridge = link_bridge(&account, with_ipv6);
         reply->step = bridge < 0 ? NET_STEP_BRIDGE : NET_STEP_PORT;
         r = bridge < 0 ? bridge : link_attach(tap, bridge);
     }
@@ -119,7 +131,7 @@ static int attach(const char *tap, struct wire_reply *reply) {
 }
 
 static int answer_up(struct helper_job *job) {
-    int named = job->request->kind == WIRE_TAP_NAMED;
+    int named = job->request->kind & WIRE_TAP_NAMED, with_ipv6 = (job->request->kind & WIRE_TAP_IPV6) != 0;
     char tap[IFNAME_SIZE];
     int fd = -1;
     addr_tap_name(tap, account.uid, job->request->slot);
@@ -133,13 +145,16 @@ static int answer_up(struct helper_job *job) {
         return r;
     job->reply->step = NET_STEP_RULES;
     natted[job->request->slot] = 0;
+    ipv6.has[job->request->slot] = (uint8_t) with_ipv6;
     r = rules(WIRE_NET_UP, job->request->slot);
     if (!r)
-        r = attach(tap, job->reply);
+        r = attach(tap, with_ipv6, job->reply);
     if (!r && named)
         r = link_keep(fd, account.uid);
-    if (r)
+    if (r) {
+        ipv6.has[job->request->slot] = 0;
         (void) rules(WIRE_NET_DOWN, job->request->slot);
+    }
     if (r || named)
         (void) close(fd);
     else
@@ -150,7 +165,7 @@ static int answer_up(struct helper_job *job) {
 static int answer_down(struct helper_job *job) {
     char tap[IFNAME_SIZE];
     job->reply->step = NET_STEP_RULES;
-    natted[job->request->slot] = 0;
+    natted[job->request->slot] = ipv6.has[job->request->slot] = 0;
     int r = rules(WIRE_NET_DOWN, job->request->slot);
     if (r)
         return r;
@@ -206,7 +221,7 @@ static int answer_egress(struct helper_job *job) {
     struct net_slots slots = {.uid = account.uid};
     uint32_t slot = job->request->slot, kind = job->request->kind;
     job->reply->step = NET_STEP_RULES;
-    int r = nft_list(&slots);
+    int r = nft_list(&slots, 0);
     if (!r && !slots.has[slot])
         r = -ENOENT;
     if (!r)
@@ -228,12 +243,14 @@ static int answer_list(struct helper_job *job) {
     if (made || removed)
         remove_taps(); /* or they were live ones */
     int r = link_list(&taps);
+    if (!r && !made && !removed)
+        r = look_for_ipv6();
     for (uint32_t slot = 0; (made || removed) && account.subnet && !r && slot < SLOT_MAX; slot++) {
         if (taps.has[slot])
             r = rules(WIRE_NET_UP, slot);
     }
     if (!r)
-        r = nft_list(&known);
+        r = nft_list(&known, 0);
     for (uint32_t slot = 0; !r && slot < SLOT_MAX; slot++)
         job->reply->slots[slot / 64] |= (uint64_t) (taps.has[slot] | known.has[slot]) << slot % 64;
     removed &= r != 0;

@@ -32,8 +32,8 @@ void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]);
 int link_tap(const char *name, int *fd);
 /* The tap stays without its descriptor, and `uid` may open it by its name. */
 int link_keep(int fd, uint32_t uid);
-/* Bridge with the gateway's address, up; made where it is missing. Its index, or a negative errno. */
-int link_bridge(const struct net_account *account);
+/* Bridge with the gateway's address (with `ipv6` both), up; made where it is missing. Its index, or a negative errno. */
+int link_bridge(const struct net_account *account, int ipv6);
 /* Makes the tap a port of the bridge, in its group, up. */
 int link_attach(const char *tap, int bridge);
 /* Index, or a negative errno (-ENODEV); a foreign interface of the name is -EEXIST. */
@@ -68,8 +68,8 @@ int nft_change(const struct net_account *account, const struct wire_request *req
                const struct nft_uplinks *uplinks);
 /* Who may use the account's bridge: known, or forgotten when its last VM is gone. */
 int nft_account(uint32_t uid, int known);
-/* Adds the slots that have addresses. -ENOENT: the tables are gone. */
-int nft_list(struct net_slots *slots);
+/* Adds the slots that have addresses, or with `ipv6` those that may speak it. -ENOENT: the tables are gone. */
+int nft_list(struct net_slots *slots, int ipv6);
 /* Whether a table of ours was removed, or the notification of it may have been lost. */
 int nft_removed(void);
 

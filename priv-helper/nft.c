@@ -167,8 +167,8 @@ static int on_guest(const struct element *element, void *slots) {
     return 0;
 }
 
-int nft_list(struct net_slots *slots) {
-    return dump_set(GUESTS, on_guest, slots);
+int nft_list(struct net_slots *slots, int ipv6) {
+    return dump_set(ipv6 ? GUESTS6 : GUESTS, on_guest, slots);
 }
 
 static int on_change(const struct nlmsghdr *h, void *removed) {
@@ -272,11 +272,12 @@ static struct pair_key pair_of(uint32_t uid, uint32_t value) {
     return key;
 }
 
-static void change_guest(const struct net_account *account, uint32_t slot, int there) {
+static void change_guest(const struct net_account *account, uint32_t slot, int there, int ipv6) {
     struct guest_key key = {.address = htonl(addr_guest(account->subnet, slot))};
     addr_tap_name(key.port, account->uid, slot);
     addr_mac(key.mac, account->uid, slot);
     change(GUESTS, &key, there);
+    change(GUESTS6, &key, ipv6);
 }
 
 static void change_account(uint32_t uid, int there) {
@@ -352,7 +353,7 @@ int nft_change(const struct net_account *account, const struct wire_request *req
         if (request->op == WIRE_NET_UP)
             change_account(account->uid, 1);
         if (request->op != WIRE_NET_EGRESS)
-            change_guest(account, request->slot, request->op == WIRE_NET_UP);
+            change_guest(account, request->slot, request->op == WIRE_NET_UP, request->kind & WIRE_TAP_IPV6);
         if (uplinks)
             put_uplinks(uplinks);
         r = commit();

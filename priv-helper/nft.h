@@ -8,7 +8,7 @@
 
 #define NFT_TABLE "banger" /* in each family */
 
-enum set { GUESTS, OWNERS, PEERS, NAT, LISTERS, LISTED, UPLINKS, GUARDED, PRIVATE, REFUSED, SETS };
+enum set { GUESTS, GUESTS6, OWNERS, PEERS, NAT, LISTERS, LISTED, UPLINKS, GUARDED, PRIVATE, REFUSED, REFUSED6, SETS };
 
 struct nft_set {
     const char *name;

@@ -1,8 +1,8 @@
 /* The rules. Two tables, made once for all accounts, whose number of rules never
  * changes; accounts and VMs are elements of sets. As `nft list table` shows them:
  *
- * table bridge banger: at a guest's port everything but IPv4 and ARP with the port's
- *   own MAC and address is dropped.
+ * table bridge banger: at a guest's port everything but IPv4, ARP and (for those that
+ *   have it) IPv6 with the port's own MAC and address is dropped.
  * table inet banger: what may pass between guests, host and uplinks. */
 #include "nft.h"
 
@@ -22,6 +22,7 @@ enum { T_IPV4 = 7, T_ETHER = 9, T_UID = 24, T_IFNAME = 41 };
 
 const struct nft_set nft_sets[SETS] = {
     [GUESTS] = {"guests", T_IFNAME << 12 | T_ETHER << 6 | T_IPV4, NFPROTO_BRIDGE, 28, 0},
+    [GUESTS6] = {"guests6", T_IFNAME << 12 | T_ETHER << 6 | T_IPV4, NFPROTO_BRIDGE, 28, 0}, /* see addr_ipv6() */
     [OWNERS] = {"owners", T_IFNAME << 6 | T_UID, NFPROTO_INET, 20, 0},
     [PEERS] = {"peers", T_IFNAME << 6 | T_IFNAME, NFPROTO_INET, 32, 0},
     [NAT] = {"nat", T_IFNAME << 6 | T_IPV4, NFPROTO_INET, 20, 0},
@@ -31,9 +32,28 @@ const struct nft_set nft_sets[SETS] = {
     [GUARDED] = {"guarded", T_IFNAME, NFPROTO_INET, 16, 0},
     [PRIVATE] = {"private", T_IPV4, NFPROTO_INET, 4, NFT_SET_INTERVAL},
     [REFUSED] = {"refused", T_IPV4, NFPROTO_INET, 4, NFT_SET_INTERVAL},
+    [REFUSED6] = {"refused6", T_IPV4, NFPROTO_INET, 4, NFT_SET_INTERVAL}, /* an address's first 4 bytes */
 };
 
-enum chain { PORT_IN, PORT_LOCAL, RAW, INPUT, OUTPUT, FORWARD, FROM_GUEST, TO_GUEST, MASQUERADE, CHAINS };
+/* What is no unicast on the Internet (2000::/3), and in it what IANA's IPv6 special-purpose registry
+ * (RFC 6890) has: protocol assignments with Teredo, documentation twice, 6to4. */
+static const struct policy_cidr refused6[] = {{0x00000000, 3},  {0x20010000, 23}, {0x20010db8, 32}, {0x20020000, 16},
+                                              {0x3fff0000, 20}, {0x40000000, 2},  {0x80000000, 1}};
+
+enum chain {
+    PORT_IN,
+    PORT_IPV6,
+    PORT_LOCAL,
+    RAW,
+    INPUT,
+    OUTPUT,
+    FORWARD,
+    FROM_GUEST,
+    FROM_GUEST6,
+    TO_GUEST,
+    MASQUERADE,
+    CHAINS
+};
 
 static const struct {
     const char *name;
@@ -43,12 +63,14 @@ static const struct {
     uint8_t hook;
 } chains[CHAINS] = {
     [PORT_IN] = {"prerouting", "filter", -300, NFPROTO_BRIDGE, NF_BR_PRE_ROUTING},
+    [PORT_IPV6] = {"ipv6", NULL, 0, NFPROTO_BRIDGE, 0},
     [PORT_LOCAL] = {"input", "filter", -300, NFPROTO_BRIDGE, NF_BR_LOCAL_IN},
     [RAW] = {"prerouting", "filter", -300, NFPROTO_INET, NF_INET_PRE_ROUTING},
     [INPUT] = {"input", "filter", 0, NFPROTO_INET, NF_INET_LOCAL_IN},
     [OUTPUT] = {"output", "filter", 0, NFPROTO_INET, NF_INET_LOCAL_OUT},
     [FORWARD] = {"forward", "filter", 0, NFPROTO_INET, NF_INET_FORWARD},
     [FROM_GUEST] = {"from_guest", NULL, 0, NFPROTO_INET, 0},
+    [FROM_GUEST6] = {"from_guest6", NULL, 0, NFPROTO_INET, 0},
     [TO_GUEST] = {"to_guest", NULL, 0, NFPROTO_INET, 0},
     [MASQUERADE] = {"postrouting", "nat", 100, NFPROTO_INET, NF_INET_POST_ROUTING},
 };
@@ -93,6 +115,10 @@ static const uint32_t bridge_group = NET_GROUP_BRIDGE;
                  NUMBER(BITWISE_MASK, 1u << 1 | 1u << 2), NUMBER(BITWISE_XOR, 0)}}, \
     COMPARE(NFT_CMP_NEQ, 4, "\0\0\0")
 #define MASQUERADED {.name = "masq"}
+#define NEXTHOP6    {"rt", {NUMBER(RT_KEY, NFT_RT_NEXTHOP6), NUMBER(RT_DREG, R0)}}
+#define MASK(mask) \
+    {"bitwise", {NUMBER(BITWISE_SREG, R0), NUMBER(BITWISE_DREG, R0), NUMBER(BITWISE_LEN, 4), \
+                 {NFTNL_EXPR_BITWISE_MASK, 4, mask}, NUMBER(BITWISE_XOR, 0)}}
 /* clang-format on */
 #define META(key)        META_TO(R0, key)
 #define LINK(r, from, n) PAYLOAD(r, NFT_PAYLOAD_LL_HEADER, from, n)
@@ -109,6 +135,16 @@ static const uint32_t bridge_group = NET_GROUP_BRIDGE;
 /* Compared in the frame, not by what the kernel took the frame for: there a VLAN tag is gone. */
 #define ETHERTYPE(bytes)    LINK(R0, 12, 2), IS(2, bytes)
 #define IN_AND_SENDER(ipv4) META(IIFNAME), LINK(R4, 6, 6), NET(R6, ipv4, 4)
+#define OURS(at)            NET(R0, at, ADDR6_BYTES), IS(ADDR6_BYTES, ADDR6_NET)
+#define IPV6                META(NFPROTO), IS(1, "\x0a")
+#define IPV4                META(NFPROTO), IS(1, "\x02")
+/* What IPv6's header carries; of ICMPv6 (RFC 4443, RFC 4861) the type, and at 64 a neighbour message's option. */
+#define CARRIES(protocol)   NET(R0, 6, 1), IS(1, protocol)
+#define LENGTH(bytes)       NET(R0, 4, 2), IS(2, bytes)
+#define TYPES(first, last)  NET(R0, 40, 1), COMPARE(NFT_CMP_GTE, 1, first), COMPARE(NFT_CMP_LTE, 1, last)
+#define OPTION_MAC(kind, ipv6) \
+    NET(R0, 64, 2), IS(2, kind "\x01"), META(IIFNAME), NET(R4, 66, 6), NET(R6, ipv6 + 12, 4), IN("guests6")
+#define NEIGHBOURS          IPV6, CARRIES("\x3a"), TYPES("\x87", "\x88")
 
 static const struct rule rules[] = {
     {PORT_IN, {META(IIFGROUP), NOT(4, &port_group), ACCEPT}},
@@ -117,7 +153,22 @@ static const struct rule rules[] = {
     {PORT_IN,
      {ETHERTYPE("\x08\x06"), NET(R0, 0, 6), IS(6, "\x00\x01\x08\x00\x06\x04"), IN_AND_SENDER(14), IN("guests"),
       NET(R4, 8, 6), IN("guests"), ACCEPT}},
+    {PORT_IN, {ETHERTYPE("\x86\xdd"), OURS(8), IN_AND_SENDER(20), IN("guests6"), GOTO("ipv6")}},
     {PORT_IN, {DROP}},
+
+    /* TCP, UDP, and of ICMPv6 errors, echo and neighbour discovery: a link-layer address (the
+     * message's one option) and what an advertisement is about are the sender's own. No extension
+     * header, so no fragment either; no link-local sender; nothing of routers. */
+    {PORT_IPV6, {CARRIES("\x06"), ACCEPT}},
+    {PORT_IPV6, {CARRIES("\x11"), ACCEPT}},
+    {PORT_IPV6, {NET(R0, 6, 1), NOT(1, "\x3a"), DROP}},
+    {PORT_IPV6, {TYPES("\x01", "\x04"), ACCEPT}},
+    {PORT_IPV6, {TYPES("\x80", "\x81"), ACCEPT}},
+    {PORT_IPV6, {TYPES("\x87", "\x87"), LENGTH("\0\x20"), OPTION_MAC("\x01", 8), ACCEPT}},
+    {PORT_IPV6, {NET(R0, 40, 1), NOT(1, "\x88"), DROP}},
+    {PORT_IPV6, {LENGTH("\0\x18"), OURS(48), IN_AND_SENDER(60), IN("guests6"), ACCEPT}},
+    {PORT_IPV6, {LENGTH("\0\x20"), OURS(48), OPTION_MAC("\x02", 48), ACCEPT}},
+    {PORT_IPV6, {DROP}},
 
     /* Frames to 01:80:c2:00:00:0X are given to the port itself and do not pass the hook
      * above; LLDP's (0E) pass neither, see link_attach() and RAW. */
@@ -125,6 +176,7 @@ static const struct rule rules[] = {
     {RAW, {FROM_PORT, DROP}},
 
     {INPUT, {FROM_BRIDGE, REPLY, ACCEPT}},
+    {INPUT, {FROM_BRIDGE, NEIGHBOURS, ACCEPT}},
     {INPUT, {FROM_BRIDGE, DROP}},
 
     /* Only the owner's sockets reach guests. What has no socket (a kernel's reset, the
@@ -134,20 +186,28 @@ static const struct rule rules[] = {
     {OUTPUT, {META(OIFNAME), META_TO(R4, SKUID), IN("owners"), ACCEPT}},
     {OUTPUT, {META(SKUID), NOT(4, "\xff\xff\xff\xff"), DROP}},
     {OUTPUT, {REPLY, ACCEPT}},
+    {OUTPUT, {NEIGHBOURS, ACCEPT}},
     {OUTPUT, {DROP}},
 
-    /* Frames within one bridge come by here where br_netfilter is on: PEERS. */
+    /* Frames within one bridge come by here where br_netfilter is on: PEERS. Of IPv6 banger
+     * has nothing forwarded that the host does not: there is nothing to guard. */
     {FORWARD, {FROM_BRIDGE, GOTO("from_guest")}},
     {FORWARD, {TO_BRIDGE, GOTO("to_guest")}},
-    {FORWARD, {META(IIFNAME), IN("guarded"), DROP}},
-    {FROM_GUEST, {META(NFPROTO), NOT(1, "\x02"), DROP}},
+    {FORWARD, {IPV4, META(IIFNAME), IN("guarded"), DROP}},
     {FROM_GUEST, {META(IIFNAME), META_TO(R4, OIFNAME), IN("peers"), ACCEPT}},
     {FROM_GUEST, {META(OIFNAME), NOT_IN("uplinks"), DROP}},
+    {FROM_GUEST, {IPV6, GOTO("from_guest6")}},
     {FROM_GUEST, {META(IIFNAME), NET(R4, 12, 4), IN("listers"), NET(R0, 12, 4), NET(R1, 16, 4), IN("listed"), ACCEPT}},
     {FROM_GUEST, {META(IIFNAME), NET(R4, 12, 4), NOT_IN("nat"), DROP}},
     {FROM_GUEST, {NET(R0, 16, 4), IN("private"), ACCEPT}},
     {FROM_GUEST, {NET(R0, 16, 4), IN("refused"), DROP}},
     {FROM_GUEST, {ACCEPT}},
+    /* A list opens nothing here. The last four bytes of a guest's address are its IPv4 address. Neighbours
+     * of the host have addresses of the Internet: only what lies behind a router (fe80::/10) is reached. */
+    {FROM_GUEST6, {META(IIFNAME), NET(R4, 20, 4), NOT_IN("nat"), DROP}},
+    {FROM_GUEST6, {NET(R0, 24, 4), IN("refused6"), DROP}},
+    {FROM_GUEST6, {NEXTHOP6, MASK("\xff\xc0\0\0"), IS(4, "\xfe\x80\0\0"), ACCEPT}},
+    {FROM_GUEST6, {DROP}},
     {TO_GUEST, {META(IIFNAME), IN("uplinks"), REPLY, ACCEPT}},
     {TO_GUEST, {DROP}},
     {MASQUERADE, {FROM_BRIDGE, META(OIFNAME), IN("uplinks"), MASQUERADED}},
@@ -201,6 +261,11 @@ static void make_rule(const struct rule *rule) {
     nftnl_rule_free(r);
 }
 
+static void add_refused(void) {
+    nft_add_ranges(REFUSED, policy_refused, POLICY_REFUSED);
+    nft_add_ranges(REFUSED6, refused6, sizeof(refused6) / sizeof(refused6[0]));
+}
+
 /* All of it or nothing, and not twice: NLM_F_EXCL makes the later of two helpers
  * fail as a whole. */
 int ruleset_make(uint8_t family) {
@@ -211,7 +276,7 @@ int ruleset_make(uint8_t family) {
             make_set(s);
     }
     if (family == NFPROTO_INET)
-        nft_add_ranges(REFUSED, policy_refused, POLICY_REFUSED);
+        add_refused();
     for (enum chain c = 0; c < CHAINS; c++) {
         if (chains[c].family == family)
             make_chain(c);

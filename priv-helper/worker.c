@@ -24,7 +24,7 @@ static const struct operation {
     uint32_t kind_max;
 } operations[] = {
     {.name = "unknown"}, /* no request has it */
-    [WIRE_NET_UP] = {"net_up", WIRE_NET, SLOT, WIRE_TAP_NAMED},
+    [WIRE_NET_UP] = {"net_up", WIRE_NET, SLOT, WIRE_TAP_KINDS - 1},
     [WIRE_NET_DOWN] = {"net_down", WIRE_NET, SLOT, 0},
     [WIRE_NET_EGRESS] = {"net_egress", WIRE_NET, SLOT | CIDRS, WIRE_EGRESS_LIST_ADD},
     [WIRE_NET_LIST] = {"net_list", WIRE_NET, 0, 0},

@@ -148,7 +148,7 @@ struct guest lab_up_kind(struct lab_helper *h, uid_t uid, uint32_t slot, uint32_
     if (lab_call(h, WIRE_NET_UP, slot, kind, &reply, &g.fd) || reply.verdict != WIRE_DONE)
         return g;
     addr_tap_name(tap, uid, slot);
-    if (kind == WIRE_TAP_NAMED && g.fd < 0) /* it answers without a descriptor */
+    if ((kind & WIRE_TAP_NAMED) && g.fd < 0) /* it answers without a descriptor */
         g.fd = lab_attach(uid, tap);
     if (g.fd < 0)
         return g;

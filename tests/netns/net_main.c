@@ -406,6 +406,7 @@ int main(void) {
     test_foreign_tables();
     test_bulk();
     test_matrix();
+    test_ipv6();
     test_kill();
     test_foreign();
     test_privileges();

@@ -32,12 +32,13 @@ void make_world(void);
 void say(uid_t uid, uint32_t to, const char *text);
 int pings(struct guest *g, uint32_t to);
 
-/* The parts: net_more.c, matrix.c. */
+/* The parts: net_more.c, matrix.c, ipv6.c. */
 void test_named(void);
 void test_lists(void);
 void test_mending(void);
 void test_foreign_tables(void);
 void test_bulk(void);
 void test_matrix(void);
+void test_ipv6(void);
 
 #endif
