@@ -40,6 +40,16 @@ int json_integer(const cJSON *object, const char *key, int64_t least, int64_t mo
     return json_integer_or(object, key, least, most, out, e);
 }
 
+int json_boolean_or(const cJSON *object, const char *key, uint32_t *out, struct err *e) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (!item || cJSON_IsNull(item))
+        return 0;
+    if (!cJSON_IsBool(item))
+        return err_set(e, EINVAL, "\"%s\" must be true or false", key);
+    *out = (uint32_t) cJSON_IsTrue(item);
+    return 0;
+}
+
 int json_true(const cJSON *object, const char *key) {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }

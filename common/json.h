@@ -16,6 +16,8 @@ const char *json_string_or(const cJSON *object, const char *key, const char *fal
 int json_integer(const cJSON *object, const char *key, int64_t least, int64_t most, int64_t *out, struct err *e);
 /* The same, but leaves `*out` alone where the member is missing or null. */
 int json_integer_or(const cJSON *object, const char *key, int64_t least, int64_t most, int64_t *out, struct err *e);
+/* 0 or 1; leaves `*out` alone where the member is missing or null. */
+int json_boolean_or(const cJSON *object, const char *key, uint32_t *out, struct err *e);
 /* 1 when the member is there and true. */
 int json_true(const cJSON *object, const char *key);
 

@@ -61,6 +61,7 @@ int agent_write_file(const char *path, const char *text, mode_t mode);
 struct agent_cmdline {
     char address[32]; /* A.B.C.D/LEN */
     char gateway[32];
+    char address6[48], gateway6[40]; /* the same of IPv6 */
     char name[65];
     char dns[32];
     char root[8], work[8]; /* the disks' devices, where they have no serial to be found by */
@@ -84,7 +85,7 @@ uint64_t agent_disk_room(const char *device);
 /* The file system mounted at `target` gets that many blocks. What fails is told, not fatal. */
 void agent_disk_grow(const char *target, uint64_t blocks);
 
-/* Brings up lo, and eth0 where there is one with the command line's address and gateway. */
+/* Brings up lo, and eth0 where there is one with the command line's addresses and gateways. */
 void agent_net_up(const struct agent_cmdline *cmdline);
 
 /* Name, resolver and (for systemd) run-time settings, under the root at `root`

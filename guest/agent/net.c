@@ -30,6 +30,8 @@ void agent_cmdline_parse(const char *text, struct agent_cmdline *out) {
         size_t length = strcspn(word, " \t\n");
         (void) (word_take(word, length, "banger.addr=", out->address, sizeof out->address) ||
                 word_take(word, length, "banger.gw=", out->gateway, sizeof out->gateway) ||
+                word_take(word, length, "banger.addr6=", out->address6, sizeof out->address6) ||
+                word_take(word, length, "banger.gw6=", out->gateway6, sizeof out->gateway6) ||
                 word_take(word, length, "banger.name=", out->name, sizeof out->name) ||
                 word_take(word, length, "banger.dns=", out->dns, sizeof out->dns) ||
                 word_take(word, length, "banger.root=", out->root, sizeof out->root) ||
@@ -93,6 +95,59 @@ static int route_set(int sock, const char *gateway) {
     return ioctl(sock, SIOCADDRT, &route) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* --- IPv6 --------------------------------------------------------------------- */
+
+/* Before eth0 is up. All is as the host says: what routers advertise, addresses that the kernel makes
+ * for itself and its search for another who has its own would not pass the host's rules. */
+static void ipv6_prepare(void) {
+    static const char *const settings[][2] = {{"accept_ra", "0"},        {"accept_redirects", "0"},
+                                              {"autoconf", "0"},         {"addr_gen_mode", "1"},
+                                              {"accept_dad", "0"},       {"dad_transmits", "0"},
+                                              {"router_solicitations", "0"}, {"disable_ipv6", "0"}};
+    char path[96];
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        (void) snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/eth0/%s", settings[i][0]);
+        int code = agent_write_file(path, settings[i][1], 0);
+        if (code < 0)
+            agent_log("cannot set %s: %s", path, strerror(-code));
+    }
+}
+
+/* As the kernel's SIOCSIFADDR takes it: struct in6_ifreq, whose header cannot be had with the C library's. */
+struct address6 {
+    struct in6_addr address;
+    uint32_t prefix;
+    int index;
+};
+
+static int ipv6_set(int sock, const char *address, const char *gateway) {
+    char text[48];
+    const char *slash = strchr(address, '/');
+    const int index = (int) if_nametoindex("eth0");
+    struct address6 own = {.index = index};
+    struct in6_rtmsg route = {.rtmsg_metric = 1024, .rtmsg_flags = RTF_UP | RTF_GATEWAY, .rtmsg_ifindex = index};
+    (void) snprintf(text, sizeof text, "%.*s", slash ? (int) (slash - address) : 0, address);
+    long length = slash ? strtol(slash + 1, NULL, 10) : 0;
+    if (length < 1 || length > 128 || inet_pton(AF_INET6, text, &own.address) != 1 ||
+        inet_pton(AF_INET6, gateway, &route.rtmsg_gateway) != 1)
+        return -EINVAL;
+    own.prefix = (uint32_t) length;
+    if (ioctl(sock, SIOCSIFADDR, &own) < 0)
+        return -errno;
+    return ioctl(sock, SIOCADDRT, &route) < 0 ? -errno : 0;
+}
+
+static void ipv6_up(const struct agent_cmdline *cmdline) {
+    int sock = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int code = sock < 0 ? -errno : ipv6_set(sock, cmdline->address6, cmdline->gateway6);
+    if (code < 0)
+        agent_log("cannot set eth0 to %s: %s", cmdline->address6, strerror(-code));
+    if (sock >= 0)
+        (void) close(sock);
+}
+
+/* ------------------------------------------------------------------------------ */
+
 void agent_net_up(const struct agent_cmdline *cmdline) {
     uint32_t address = 0, mask = 0;
     int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -100,6 +155,8 @@ void agent_net_up(const struct agent_cmdline *cmdline) {
         agent_log("cannot bring up lo: %s", strerror(errno));
     if (sock >= 0 && cmdline->address[0]) {
         int code = address_parse(cmdline->address, &address, &mask);
+        if (cmdline->address6[0])
+            ipv6_prepare();
         if (code == 0)
             code = link_up(sock, "eth0");
         if (code == 0)
@@ -108,6 +165,8 @@ void agent_net_up(const struct agent_cmdline *cmdline) {
             code = route_set(sock, cmdline->gateway);
         if (code < 0)
             agent_log("cannot set eth0 to %s: %s", cmdline->address, strerror(-code));
+        if (cmdline->address6[0])
+            ipv6_up(cmdline);
     }
     if (sock >= 0)
         (void) close(sock);

@@ -480,6 +480,10 @@ Test(agent_cmdline, takes_its_own_words) {
     cr_assert_str_eq(out.gateway, "172.16.0.1");
     cr_assert_str_eq(out.name, "web");
     cr_assert_str_eq(out.dns, "");
+    agent_cmdline_parse("banger.gw6=fd62:616e:6765::ac10:1 banger.addr6=fd62:616e:6765::ac10:2/118", &out);
+    cr_assert_str_eq(out.address6, "fd62:616e:6765::ac10:2/118");
+    cr_assert_str_eq(out.gateway6, "fd62:616e:6765::ac10:1");
+    cr_assert_str_eq(out.address, "");
     agent_cmdline_parse("banger.addr=111111111111111111111111111111111111111111111111 banger.dns=1.2.3.4", &out);
     cr_assert_str_eq(out.address, "");
     cr_assert_str_eq(out.dns, "1.2.3.4");

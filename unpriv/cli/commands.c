@@ -88,8 +88,11 @@ static void resolve_name(char *out, size_t size) {
          "none|nat|allow=CIDR|NAME,...",                                                                               \
          "what it may reach: docs/egress.md (default none)",                                                           \
          NULL},                                                                                                        \
-        {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat: the Internet", NULL}, {                      \
-        OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone", NULL        \
+        {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat: the Internet", NULL},                        \
+        {OPT_NO_NAT,    "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone",         \
+         NULL},                                                                                                        \
+    {                                                                                                                  \
+        OPT_IPV6, "ipv6", 0, OPTION_FLAG, NULL, "an IPv6 address too: docs/egress.md says how far it reaches", NULL    \
     }
 #define PUBLISH_OPTION                                                                                                 \
     {                                                                                                                  \
@@ -175,6 +178,8 @@ static const struct option set_options[] = {
     {OPT_EGRESS, "egress", 0, OPTION_EGRESS, "none|nat|allow=CIDR|NAME,...", "what it may reach, at once", NULL},
     {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat", NULL},
     {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none", NULL},
+    {OPT_IPV6, "ipv6", 0, OPTION_FLAG, NULL, "an IPv6 address too, for a stopped VM", NULL},
+    {OPT_NO_IPV6, "no-ipv6", 0, OPTION_FLAG, NULL, "none any more", NULL},
     JSON_OPTION,
     HELP_OPTION,
     END_OPTION,

@@ -2,6 +2,7 @@
 
 #include "../../common/addr.h"
 #include "../../common/cleanup.h"
+#include "ipv6.h"
 #include "output.h"
 #include "privileges.h"
 
@@ -172,6 +173,20 @@ static void check_way_out(cJSON *checks, const cJSON *policy) {
     }
 }
 
+/* What guests that ask for it have of it: nothing is wrong where that is little. */
+static void check_ipv6(cJSON *checks, const cJSON *policy) {
+    const enum ipv6_reach reach = ipv6_reach();
+    const int nat = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(policy, "nat"));
+    if (reach == IPV6_OFF)
+        doctor_add(checks, "ipv6", PASS, "", "this host has IPv6 switched off: no guest can have it (--ipv6)");
+    else if (reach == IPV6_HERE || !nat)
+        doctor_add(checks, "ipv6", PASS, "", "by IPv6 guests with --ipv6 reach each other, and this account them: %s",
+                   nat ? "this host forwards none (net.ipv6.conf.all.forwarding is 0)"
+                       : "the policy has no guest reach the network");
+    else
+        doctor_add(checks, "ipv6", PASS, "", "guests with --ipv6 and --nat reach by IPv6 what is behind a router");
+}
+
 /* --- Docker -------------------------------------------------------------------------------- */
 
 static int docker_runs(void) {
@@ -212,6 +227,7 @@ void doctor_network(cJSON *checks) {
     if (*subnet) {
         check_subnet(checks, subnet);
         check_way_out(checks, policy);
+        check_ipv6(checks, policy);
         check_docker(checks);
     }
     cJSON_Delete(policy);

@@ -212,6 +212,7 @@ static const struct rule {
     {OPT_DETACH, FORBIDS, ARG_COMMAND,
      "--detach runs no command: leave --detach out, or run it afterwards with `banger vm exec NAME -- COMMAND`"},
     {OPT_NAT, FORBIDS, OPT_NO_NAT, "--nat and --no-nat contradict each other: leave one of them out"},
+    {OPT_IPV6, FORBIDS, OPT_NO_IPV6, "--ipv6 and --no-ipv6 contradict each other: leave one of them out"},
     {OPT_EGRESS, FORBIDS, OPT_NAT, "--nat is short for --egress nat: leave one of them out"},
     {OPT_EGRESS, FORBIDS, OPT_NO_NAT, "--no-nat is short for --egress none: leave one of them out"},
     {OPT_WITH_SSH, FORBIDS, OPT_NO_START, "--with-ssh needs the VM started: leave one of it and --no-start out"},

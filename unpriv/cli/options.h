@@ -26,6 +26,8 @@ enum option_id {
     OPT_VMM,
     OPT_NAT,
     OPT_NO_NAT,
+    OPT_IPV6,
+    OPT_NO_IPV6,
     OPT_EGRESS,
     OPT_NO_START,
     OPT_RM,

@@ -5,6 +5,7 @@
 #include "../workspace/workspace.h"
 #include "client.h"
 #include "config.h"
+#include "ipv6.h"
 #include "key.h"
 #include "output.h"
 #include "provision.h"
@@ -45,6 +46,16 @@ static const char *egress(const struct launch *l) {
     return options_text(l->in, OPT_EGRESS, options_given(l->in, OPT_NAT) ? "nat" : "none");
 }
 
+/* Of IPv6 the way out is the host's own matter: nothing is switched on for it. */
+static void say_ipv6(struct launch *l) {
+    if (!options_given(l->in, OPT_IPV6))
+        return;
+    if (strncmp(egress(l), "allow=", 6) == 0)
+        progress_line(&l->progress, "IPv6 ends at this host: a list of --egress opens IPv4 alone");
+    else if (ipv6_reach() == IPV6_HERE)
+        progress_line(&l->progress, "IPv6 ends at this host, which forwards none (net.ipv6.conf.all.forwarding is 0)");
+}
+
 /* The arguments of vm.create, which vm.run shares. */
 static cJSON *machine_arguments(const struct launch *l) {
     cJSON *args = cJSON_CreateObject();
@@ -60,6 +71,8 @@ static cJSON *machine_arguments(const struct launch *l) {
     (void) cJSON_AddNumberToObject(args, "root_room", (double) config_number(l->in, CONFIG_OVERLAY_SIZE));
     (void) cJSON_AddStringToObject(args, "vmm", config_text(l->in, CONFIG_VMM));
     (void) cJSON_AddStringToObject(args, "egress", egress(l));
+    if (options_given(l->in, OPT_IPV6))
+        (void) cJSON_AddTrueToObject(args, "ipv6");
     if (l->in->port_count > 0)
         (void) cJSON_AddItemToObject(args, "publish", publish_arguments(l->in));
     (void) cJSON_AddBoolToObject(args, "start", !options_given(l->in, OPT_NO_START));
@@ -261,6 +274,7 @@ static int begin(struct launch *l) {
     if (r < 0)
         return r;
     print_spec(l);
+    say_ipv6(l);
     (void) signals_open(); /* from here on an interrupt must not leave the scratch folder behind */
     r = prepare(l, &options);
     for (int number; r == 0 && (number = signals_next());)

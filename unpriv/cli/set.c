@@ -23,9 +23,11 @@ int command_set(const struct invocation *in) {
     if (options_given(in, OPT_EGRESS) || options_given(in, OPT_NAT) || options_given(in, OPT_NO_NAT))
         (void) cJSON_AddStringToObject(args, "egress",
                                        options_text(in, OPT_EGRESS, options_given(in, OPT_NAT) ? "nat" : "none"));
+    if (options_given(in, OPT_IPV6) || options_given(in, OPT_NO_IPV6))
+        (void) cJSON_AddBoolToObject(args, "ipv6", options_given(in, OPT_IPV6));
     if (cJSON_GetArraySize(args) == 1) {
         cJSON_Delete(args);
-        (void) err_set(&e, EINVAL, "nothing is to be set: give --memory, --vcpu, --disk-size or --egress");
+        (void) err_set(&e, EINVAL, "nothing is to be set: give --memory, --vcpu, --disk-size, --egress or --ipv6");
         output_error(&e);
         return EXIT_USAGE;
     }

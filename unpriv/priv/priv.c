@@ -103,6 +103,11 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
         return err_set(e, error, "cannot %s: slot %u is in use by another VM of this account", what, rq->slot);
     static const char *(*const steps[])(uint32_t) = {
         [WIRE_NET] = net_step, [WIRE_DISK] = snap_step, [WIRE_VMM] = spawn_step};
+    if (rq->op == WIRE_NET_UP && (rq->kind & WIRE_TAP_IPV6) && (error == EACCES || error == EOPNOTSUPP))
+        return err_set(e, error,
+                       "cannot %s: this host has IPv6 switched off (net.ipv6.conf.default.disable_ipv6, or the kernel's "
+                       "ipv6.disable), so no guest can have it: do without `--ipv6`",
+                       what);
     return err_sys(e, error, "cannot %s: banger-helper failed at %s", what,
                    steps[operations[rq->op].worker](reply->step));
 }
@@ -196,7 +201,7 @@ static int need_fd(int fd, const struct wire_request *rq, struct err *e) {
                    operations[rq->op].what);
 }
 
-int priv_net_up(uint64_t op, uint32_t slot, enum wire_tap kind, uint32_t *subnet, struct err *e) {
+int priv_net_up(uint64_t op, uint32_t slot, uint32_t kind, uint32_t *subnet, struct err *e) {
     struct wire_request rq = {.op = WIRE_NET_UP, .op_id = op, .slot = slot, .kind = kind};
     struct wire_reply reply = {0};
     int fd;
@@ -204,7 +209,7 @@ int priv_net_up(uint64_t op, uint32_t slot, enum wire_tap kind, uint32_t *subnet
     if (r)
         return r;
     *subnet = reply.subnet;
-    if (kind == WIRE_TAP_FD)
+    if (!(kind & WIRE_TAP_NAMED))
         return need_fd(fd, &rq, e);
     fdpass_close(&fd, 1);
     return 0;

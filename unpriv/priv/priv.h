@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
-/* Tap, bridge, address and rules for a slot. Returns the tap's descriptor (the
+/* Tap, bridge, address and rules for a slot; `kind`: enum wire_tap. Returns the tap's descriptor (the
  * caller's; 0 for one that is opened by its name) and the account's subnet, or a negative errno. */
-int priv_net_up(uint64_t op, uint32_t slot, enum wire_tap kind, uint32_t *subnet, struct err *e);
+int priv_net_up(uint64_t op, uint32_t slot, uint32_t kind, uint32_t *subnet, struct err *e);
 int priv_net_down(uint64_t op, uint32_t slot, struct err *e);
 /* What the slot's guest may reach; `cidrs` (any number, for LIST and LIST_ADD) go in as many calls as it takes. */
 int priv_net_egress(uint64_t op, uint32_t slot, enum wire_egress mode, const struct wire_cidr *cidrs, size_t count,

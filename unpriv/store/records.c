@@ -31,6 +31,7 @@ static const struct column vm_columns[] = {
     COLUMN(COLUMN_I32, vm_record, pid),        COLUMN(COLUMN_U32, vm_record, subnet),
     COLUMN(COLUMN_I64, vm_record, created),    COLUMN(COLUMN_I64, vm_record, started),
     COLUMN(COLUMN_TEXT, vm_record, vmm),       COLUMN(COLUMN_TEXT, vm_record, publish),
+    COLUMN(COLUMN_U32, vm_record, ipv6),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

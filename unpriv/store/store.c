@@ -93,6 +93,16 @@ static const char *const migrations[] = {
     "CREATE TABLE touches ("
     " vm TEXT PRIMARY KEY REFERENCES vms(id) ON DELETE CASCADE, at INTEGER NOT NULL) STRICT;"
     "CREATE TABLE settings (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
+    "ALTER TABLE vms ADD COLUMN ipv6 INTEGER NOT NULL DEFAULT 0;"
+    "DROP TRIGGER vm_changed;"
+    "CREATE TRIGGER vm_changed AFTER UPDATE OF vcpus, memory_mib, disk, egress, ipv6 ON vms"
+    " WHEN new.vcpus <> old.vcpus OR new.memory_mib <> old.memory_mib OR new.disk <> old.disk"
+    " OR new.egress <> old.egress OR new.ipv6 <> old.ipv6"
+    " BEGIN INSERT INTO events (kind, object, name, text) VALUES"
+    " ('vm.changed', new.id, new.name,"
+    " new.vcpus || ' vcpu, ' || new.memory_mib || ' MiB, disk ' || (new.disk >> 20) || ' MiB, egress '"
+    " || CASE new.egress WHEN 0 THEN 'none' WHEN 1 THEN 'nat' ELSE 'list' END"
+    " || CASE new.ipv6 WHEN 0 THEN '' ELSE ', ipv6' END); END;",
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 

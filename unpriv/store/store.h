@@ -52,6 +52,7 @@ struct vm_record {
     uint32_t memory_mib;
     int64_t disk;                   /* of the work disk, bytes */
     uint32_t egress;                /* enum wire_egress */
+    uint32_t ipv6;                  /* 1: it has IPv6 too */
     char publish[STORE_LIST_MAX];   /* published ports (forward/spec.h), separated by spaces */
     char root_kind[16];             /* "reflink", "snapshot" or "copy" */
     char accel[8];                  /* "kvm" or "tcg", of the last start */

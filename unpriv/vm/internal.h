@@ -9,6 +9,7 @@
 #include "../store/copy.h"
 #include "vm.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 
 /* --- live.c: the VMs that something is happening to --------------------------- */
@@ -261,6 +262,8 @@ uint32_t vm_resolv_read(void);
 void vm_id_random(char id[17]);
 
 /* Adds a time, RFC 3339, UTC; null for 0, one that has not come. */
+/* The IPv6 address of who has this IPv4 address (host byte order), where he has IPv6. */
+void vm_ipv6_text(uint32_t ipv4, char out[INET6_ADDRSTRLEN]);
 void vm_json_time(cJSON *object, const char *key, int64_t seconds);
 
 /* --- the operations' steps --------------------------------------------------------- */

@@ -2,6 +2,7 @@
 
 #include "../../common/wire.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,23 @@ void vm_json_time(cJSON *object, const char *key, int64_t seconds) {
         (void) cJSON_AddStringToObject(object, key, text);
 }
 
+void vm_ipv6_text(uint32_t ipv4, char out[INET6_ADDRSTRLEN]) {
+    uint8_t address[16];
+    addr_ipv6(address, ipv4);
+    (void) inet_ntop(AF_INET6, address, out, INET6_ADDRSTRLEN);
+}
+
+static void add_ipv6(cJSON *object, const struct vm_record *r) {
+    char text[INET6_ADDRSTRLEN];
+    (void) cJSON_AddBoolToObject(object, "ipv6", r->ipv6 != 0);
+    if (!r->ipv6 || r->subnet == 0) {
+        (void) cJSON_AddNullToObject(object, "address6");
+        return;
+    }
+    vm_ipv6_text(addr_guest(r->subnet, r->slot), text);
+    (void) cJSON_AddStringToObject(object, "address6", text);
+}
+
 static void add_network(cJSON *object, const struct vm_record *r) {
     char text[32];
     uint8_t mac[6];
@@ -43,6 +61,7 @@ static void add_network(cJSON *object, const struct vm_record *r) {
                         address & 255);
         (void) cJSON_AddStringToObject(object, "address", text);
     }
+    add_ipv6(object, r);
     addr_mac(mac, getuid(), r->slot);
     (void) snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
                     mac[5]);

@@ -44,6 +44,8 @@ int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e) {
         rc = size_member(args, "memory_mib", MEMORY_LEAST, UINT32_MAX, &memory, e);
     if (rc == 0)
         rc = size_member(args, "disk", DISK_LEAST, DISK_MOST, &r->disk, e);
+    if (rc == 0)
+        rc = json_boolean_or(args, "ipv6", &r->ipv6, e);
     if (rc)
         return rc;
     r->vcpus = (uint32_t) vcpus;

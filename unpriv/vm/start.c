@@ -32,7 +32,7 @@ struct starting {
     int kvm;
     int never_ready; /* the VMM was started and its guest did not come up */
     int fds[SPAWN_FDS];
-    char cmdline[256];
+    char cmdline[384];
     struct vmm_config config;
 };
 
@@ -53,7 +53,8 @@ static void choose_accelerator(struct starting *s) {
 static int network_up(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     const int named = s->vmm->style == SPAWN_BY_NAME;
-    int tap = priv_net_up(s->rpc->op, r->slot, named ? WIRE_TAP_NAMED : WIRE_TAP_FD, &r->subnet, e);
+    const uint32_t kind = (named ? WIRE_TAP_NAMED : WIRE_TAP_FD) | (r->ipv6 ? WIRE_TAP_IPV6 : 0);
+    int tap = priv_net_up(s->rpc->op, r->slot, kind, &r->subnet, e);
     if (tap < 0)
         return tap;
     s->fds[SPAWN_TAP] = named ? -1 : tap;
@@ -144,19 +145,32 @@ static void dotted(char text[16], uint32_t address) {
     (void) snprintf(text, 16, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
+/* A VM without IPv6 is told nothing of it. */
+static void make_ipv6(const struct vm_record *r, char text[128]) {
+    char address[INET6_ADDRSTRLEN], gateway[INET6_ADDRSTRLEN];
+    text[0] = '\0';
+    if (!r->ipv6)
+        return;
+    vm_ipv6_text(addr_guest(r->subnet, r->slot), address);
+    vm_ipv6_text(addr_gateway(r->subnet), gateway);
+    (void) snprintf(text, 128, " banger.addr6=%s/%d banger.gw6=%s", address, SUBNET6_PREFIX, gateway);
+}
+
 /* What the VMM is told of the VM, with the guest's own part of the command line. */
 static void make_config(struct starting *s) {
     const struct vm_record *r = s->r;
     char address[16];
     char gateway[16];
     char dns[16] = "";
+    char ipv6[128];
     dotted(address, addr_guest(r->subnet, r->slot));
     dotted(gateway, addr_gateway(r->subnet));
     uint32_t server = r->egress == WIRE_EGRESS_NAT ? vm_resolv_read() : 0;
     if (server)
         dotted(dns, server);
-    (void) snprintf(s->cmdline, sizeof(s->cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s", address,
-                    SUBNET_PREFIX, gateway, r->name, server ? " banger.dns=" : "", dns);
+    make_ipv6(r, ipv6);
+    (void) snprintf(s->cmdline, sizeof(s->cmdline), "banger.addr=%s/%d banger.gw=%s banger.name=%s%s%s%s", address,
+                    SUBNET_PREFIX, gateway, r->name, server ? " banger.dns=" : "", dns, ipv6);
     s->config = (struct vmm_config){
         .name = r->name,
         .slot = r->slot,
