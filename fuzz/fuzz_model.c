@@ -120,7 +120,7 @@ static void make_request(struct wire_request *r) {
     r->op = 1 + byte() % WIRE_VMM_SPAWN;
     r->slot = r->op == WIRE_NET_LIST || r->op == WIRE_SNAP_LIST ? 0 : (uint32_t) PICK(2, 0, 1, 31, 32, 999) % SLOT_MAX;
     if (r->op == WIRE_NET_UP)
-        r->kind = byte() % 2;
+        r->kind = byte() % WIRE_TAP_KINDS;
     if (r->op == WIRE_NET_EGRESS)
         r->kind = byte() % 4;
     if (r->op == WIRE_VMM_SPAWN) {

@@ -32,7 +32,8 @@ void net_add_tap(struct net_slots *slots, const char name[IFNAME_SIZE]);
 int link_tap(const char *name, int *fd);
 /* The tap stays without its descriptor, and `uid` may open it by its name. */
 int link_keep(int fd, uint32_t uid);
-/* Bridge with the gateway's address (with `ipv6` both), up; made where it is missing. Its index, or a negative errno. */
+/* Bridge with the gateway's address (`ipv6`: with both), up; made where it is missing. Its
+ * index, or a negative errno. */
 int link_bridge(const struct net_account *account, int ipv6);
 /* Makes the tap a port of the bridge, in its group, up. */
 int link_attach(const char *tap, int bridge);

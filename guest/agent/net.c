@@ -100,10 +100,14 @@ static int route_set(int sock, const char *gateway) {
 /* Before eth0 is up. All is as the host says: what routers advertise, addresses that the kernel makes
  * for itself and its search for another who has its own would not pass the host's rules. */
 static void ipv6_prepare(void) {
-    static const char *const settings[][2] = {{"accept_ra", "0"},        {"accept_redirects", "0"},
-                                              {"autoconf", "0"},         {"addr_gen_mode", "1"},
-                                              {"accept_dad", "0"},       {"dad_transmits", "0"},
-                                              {"router_solicitations", "0"}, {"disable_ipv6", "0"}};
+    static const char *const settings[][2] = {{"accept_ra", "0"},
+                                              {"accept_redirects", "0"},
+                                              {"autoconf", "0"},
+                                              {"addr_gen_mode", "1"},
+                                              {"accept_dad", "0"},
+                                              {"dad_transmits", "0"},
+                                              {"router_solicitations", "0"},
+                                              {"disable_ipv6", "0"}};
     char path[96];
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         (void) snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/eth0/%s", settings[i][0]);

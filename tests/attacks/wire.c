@@ -102,7 +102,7 @@ static void others_verbs(void) {
 static void forged_kinds(void) {
     static const struct {
         uint32_t op, kind, style, in_cgroup;
-    } forged[] = {{WIRE_NET_UP, 2, 0, 0},     {WIRE_NET_UP, 3, 0, 0},         {WIRE_NET_UP, 0x80000000u, 0, 0},
+    } forged[] = {{WIRE_NET_UP, 4, 0, 0},     {WIRE_NET_UP, 7, 0, 0},         {WIRE_NET_UP, 0x80000000u, 0, 0},
                   {WIRE_NET_EGRESS, 4, 0, 0}, {WIRE_NET_EGRESS, 0x101, 0, 0}, {WIRE_NET_EGRESS, 0xffffffffu, 0, 0},
                   {WIRE_NET_DOWN, 1, 0, 0},   {WIRE_NET_LIST, 1, 0, 0},       {WIRE_NET_UP, 0, 1, 0},
                   {WIRE_NET_UP, 0, 0, 1},     {WIRE_NET_EGRESS, 1, 2, 0}};

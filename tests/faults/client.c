@@ -155,12 +155,12 @@ static int with_list(struct helper *h) {
     return bring_up(h) || helper_ask(h, &list, NULL, &reply, NULL) != WIRE_DONE ? -1 : 0;
 }
 
-static int run_up_kind(struct helper *h, enum wire_tap kind, char why[200]) {
+static int run_up_kind(struct helper *h, uint32_t kind, char why[200]) {
     struct wire_request up = {.op = WIRE_NET_UP, .slot = kept[SPAWN_TAP] > 0, .kind = kind};
     struct wire_reply reply;
     int fd;
     int verdict = helper_ask(h, &up, NULL, &reply, &fd);
-    if (verdict == WIRE_DONE && (fd >= 0) != (kind == WIRE_TAP_FD)) {
+    if (verdict == WIRE_DONE && (fd >= 0) != !(kind & WIRE_TAP_NAMED)) {
         (void) snprintf(why, 200, "net_up: done, with%s a descriptor", fd >= 0 ? "" : "out");
         return -1;
     }
@@ -170,7 +170,7 @@ static int run_up(struct helper *h, char why[200]) {
     return run_up_kind(h, WIRE_TAP_FD, why);
 }
 static int run_up_named(struct helper *h, char why[200]) {
-    return run_up_kind(h, WIRE_TAP_NAMED, why);
+    return run_up_kind(h, WIRE_TAP_NAMED | WIRE_TAP_IPV6, why);
 }
 
 static int run_simple(struct helper *h, struct wire_request request, const char *what, char why[200]) {
@@ -226,7 +226,7 @@ static int run_nat_router(struct helper *h, char why[200]) {
 /* Another helper of the account has a VM up on the bridge that this one may remove. */
 static int with_another(struct helper *h) {
     static struct helper other;
-    struct wire_request up = {.op = WIRE_NET_UP, .slot = 1};
+    struct wire_request up = {.op = WIRE_NET_UP, .slot = 1, .kind = WIRE_TAP_IPV6};
     struct wire_reply reply;
     other = helper_start(0);
     return bring_up(h) || helper_ask(&other, &up, NULL, &reply, &kept[SPAWN_WORK]) != WIRE_DONE ? -1 : 0;

@@ -59,6 +59,15 @@ contains "an address" "$(says ann subnet)" "FAIL 172.16.0.0/22 is for VMs, but u
 ip addr delete 172.16.3.9/32 dev up0
 equal "nothing" "$(says ann subnet)" "PASS nothing else has 172.16.0.0/22"
 
+# --- IPv6 ----------------------------------------------------------------------------------------
+contains "IPv6 on a host that forwards none" "$(says ann ipv6)" "PASS by IPv6 guests with --ipv6 reach each other, and this account them: this host"
+echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+contains "on one that does" "$(says ann ipv6)" "PASS guests with --ipv6 and --nat reach"
+echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+contains "and where it is off" "$(says ann ipv6)" "PASS this host has IPv6 switched off"
+echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+
 # --- Docker --------------------------------------------------------------------------------------
 contains "no Docker" "$(says ann docker)" "PASS no Docker"
 ip link add docker0 type bridge

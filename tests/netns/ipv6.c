@@ -19,12 +19,12 @@ enum { TCP = 6, UDP = 17, ICMP = 58 };
 enum { ERROR = 1, ECHO = 128, REPLY = 129, SOLICIT = 135, ADVERTISE = 136 };
 
 #define WAIT_MS 250
-#define BEYOND  "2a02:2e8:7::7"  /* behind the uplink's router */
-#define ON_LINK "2a02:2e8:1::1"  /* the router's own, a neighbour of the host */
-#define HOSTS   "2a02:2e8:1::2"  /* the host's at the uplink */
-#define PRIVATE "fd11:2233::7"   /* behind the router */
-#define EXAMPLE "2001:db8::7"    /* the same, of documentation */
-#define TUNNEL  "2002:a00:1::7"  /* the same, 6to4 to 10.0.0.1 */
+#define BEYOND  "2a02:2e8:7::7" /* behind the uplink's router */
+#define ON_LINK "2a02:2e8:1::1" /* the router's own, a neighbour of the host */
+#define HOSTS   "2a02:2e8:1::2" /* the host's at the uplink */
+#define PRIVATE "fd11:2233::7"  /* behind the router */
+#define EXAMPLE "2001:db8::7"   /* the same, of documentation */
+#define TUNNEL  "2002:a00:1::7" /* the same, 6to4 to 10.0.0.1 */
 #define BRIDGE  "bgr0000ee48"
 
 typedef uint8_t ip6[16];
@@ -71,8 +71,8 @@ static void put_checksum(uint8_t *p, size_t size, size_t at, const uint8_t *from
     p[at + 1] = (uint8_t) ~sum;
 }
 
-static struct frame make(const uint8_t *to_mac, const uint8_t *mac, const uint8_t *from, const uint8_t *to, uint8_t next,
-                         const void *payload, size_t size) {
+static struct frame make(const uint8_t *to_mac, const uint8_t *mac, const uint8_t *from, const uint8_t *to,
+                         uint8_t next, const void *payload, size_t size) {
     uint8_t p[40 + 128] = {0x60, 0, 0, 0, 0, (uint8_t) size, next, 255};
     memcpy(p + 8, from, 16);
     memcpy(p + 24, to, 16);
@@ -104,8 +104,8 @@ static struct frame neighbour(const struct guest *g, const uint8_t *to_mac, cons
 }
 
 static struct frame udp(const struct guest *g, const uint8_t *to, uint16_t to_port, uint16_t from_port) {
-    const uint8_t p[40] = {(uint8_t) (from_port >> 8), (uint8_t) from_port, (uint8_t) (to_port >> 8), (uint8_t) to_port,
-                           0, sizeof(p)};
+    const uint8_t p[40] = {
+        (uint8_t) (from_port >> 8), (uint8_t) from_port, (uint8_t) (to_port >> 8), (uint8_t) to_port, 0, sizeof(p)};
     return make(g->gateway_mac, g->mac, own_ip6(g), to, UDP, p, sizeof(p));
 }
 
@@ -282,7 +282,8 @@ static void test_neighbours(const struct guest *a, const struct guest *b) {
     passes(a, b, neighbour(a, b->mac, own_ip6(a), own_ip6(b), ADVERTISE, own_ip6(a), a->mac), "an advertisement");
     passes(a, b, neighbour(a, b->mac, own_ip6(a), own_ip6(b), ADVERTISE, own_ip6(a), NULL), "one without a MAC");
     passes(a, b, neighbour(a, NULL, own_ip6(a), all, ADVERTISE, own_ip6(a), a->mac), "one that nobody asked for");
-    dropped(a, b, neighbour(a, NULL, own_ip6(a), own_ip6(b), SOLICIT, own_ip6(b), other), "a solicitation's foreign MAC");
+    dropped(a, b, neighbour(a, NULL, own_ip6(a), own_ip6(b), SOLICIT, own_ip6(b), other),
+            "a solicitation's foreign MAC");
     dropped(a, b, neighbour(a, NULL, own_ip6(a), own_ip6(b), SOLICIT, own_ip6(b), b->mac), "a neighbour's MAC in it");
     dropped(a, b, neighbour(a, NULL, own_ip6(a), own_ip6(b), SOLICIT, own_ip6(b), NULL), "one without any");
     dropped(a, b, neighbour(a, NULL, gateway_ip6(a), own_ip6(b), SOLICIT, own_ip6(b), a->mac), "one as the gateway");
@@ -340,7 +341,8 @@ static void test_accounts6(const struct guest *a, const struct guest *other) {
 
 /* The uplink has IPv6 too: a router with a link-local address, as routers have, and what lies behind it. */
 static void make_world6(void) {
-    lab_sh("ip -6 addr add " HOSTS "/64 dev up0 nodad && nsenter -t %d -n sh -c 'ip -6 addr add fe80::1/64 dev far nodad && "
+    lab_sh("ip -6 addr add " HOSTS
+           "/64 dev up0 nodad && nsenter -t %d -n sh -c 'ip -6 addr add fe80::1/64 dev far nodad && "
            "ip -6 addr add " ON_LINK "/64 dev far nodad && for i in " BEYOND " " PRIVATE " " EXAMPLE " " TUNNEL
            "; do ip -6 addr add $i/128 dev lo nodad; done && ip -6 route add fd62::/16 via " HOSTS "' && "
            "ip -6 route add default via fe80::1 dev up0 && ping -6 -c1 -W5 " BEYOND " >/dev/null && "
@@ -352,11 +354,13 @@ static void forwards(int on) {
     lab_sh("echo %d >/proc/sys/net/ipv6/conf/all/forwarding", on);
 }
 
-static void test_egress6(struct lab_helper *h, const struct guest *a, const struct guest *b, const struct guest *other) {
+static void test_egress6(struct lab_helper *h, const struct guest *a, const struct guest *b,
+                         const struct guest *other) {
     check(ask(h, WIRE_NET_EGRESS, 0, WIRE_EGRESS_NAT) == 0 && !pings6(a, text_ip6(BEYOND)),
           "ipv6 egress: no way out of a host that forwards none");
-    check(lab_try("test $(cat /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/up0/forwarding | tr -d '\\n') "
-                  "= 00"),
+    check(lab_try(
+              "test $(cat /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/up0/forwarding | tr -d '\\n') "
+              "= 00"),
           "ipv6 egress: nat switches nothing on");
     forwards(1);
     check(pings6(a, text_ip6(BEYOND)), "ipv6 egress: nat, on a host that forwards");

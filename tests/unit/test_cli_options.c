@@ -102,6 +102,7 @@ Test(options, contradictions_name_the_remedy) {
     REFUSED("give the PATH", "vm", "run", "--no-bootstrap");
     REFUSED("vm exec NAME", "vm", "run", "--detach", "--", "ls");
     REFUSED("leave one of them out", "vm", "create", "--nat", "--no-nat");
+    REFUSED("leave one of them out", "vm", "set", "web", "--ipv6", "--no-ipv6");
     REFUSED("add --branch", "vm", "run", ".", "--from", "HEAD~1");
     REFUSED("PATH", "vm", "run", "--branch", "b");
     REFUSED("PATH", "vm", "run", "--include-untracked");

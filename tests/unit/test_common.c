@@ -162,6 +162,11 @@ Test(json, readers_name_the_member) {
     cr_assert_eq(n, 7);
     cr_assert(json_true(o, "yes"));
     cr_assert_not(json_true(o, "n"));
+    uint32_t on = 7;
+    cr_assert(json_boolean_or(o, "x", &on, &e) == 0 && json_boolean_or(o, "none", &on, &e) == 0 && on == 7);
+    cr_assert(json_boolean_or(o, "yes", &on, &e) == 0 && on == 1);
+    cr_assert_eq(json_boolean_or(o, "n", &on, &e), -EINVAL);
+    cr_assert_str_eq(e.text, "\"n\" must be true or false");
     cJSON_Delete(o);
 }
 

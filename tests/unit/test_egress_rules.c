@@ -57,7 +57,7 @@ Test(egress_rules, bad_lists_are_one_sentence_that_names_the_rule) {
     refused("allow=256.1.1.1", "is no IPv4 address");
     refused("allow=1.2.3", "is no IPv4 address");
     refused("allow=1234567890123456789012345678901234567890", "is no IPv4 address");
-    refused("allow=2001:db8::1", "guests have no IPv6");
+    refused("allow=2001:db8::1", "opens no IPv6");
     refused("allow=https://example.org", "leave scheme, port and path out");
     refused("allow=example.org:443", "leave scheme, port and path out");
     refused("allow=b\xc3\xbc"

@@ -69,6 +69,8 @@ Test(events, each_change_of_a_record_leaves_one) {
     r.memory_mib = 1024;
     r.egress = 1;
     cr_assert_eq(store_vm_update(&r, &e), 0);
+    r.ipv6 = 1;
+    cr_assert_eq(store_vm_update(&r, &e), 0);
     set(&r, VM_STOPPED, 8);
     set(&r, VM_RUNNING, 8);
     set(&r, VM_STOPPED, 0);
@@ -86,6 +88,7 @@ Test(events, each_change_of_a_record_leaves_one) {
         {"vm.stopping", "web", ""},
         {"vm.stopped", "web", ""},
         {"vm.changed", "web", "1 vcpu, 1024 MiB, disk 0 MiB, egress nat"},
+        {"vm.changed", "web", "1 vcpu, 1024 MiB, disk 0 MiB, egress nat, ipv6"},
         {"vm.started", "web", "pid 8, tcg"},
         {"vm.ready", "web", ""},
         {"vm.stopped", "web", "its VMM ended"},

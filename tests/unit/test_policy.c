@@ -537,6 +537,15 @@ Test(policy_file, must_be_a_regular_file_of_bounded_size, .init = make_folder, .
     cr_expect_eq(fault_of(&file), POLICY_ALLOWED, "the greatest size");
 }
 
+/* An account's /22 is a /118 of one net for all; the last four bytes are the IPv4 address. */
+Test(addr, an_ipv6_address_follows_from_the_ipv4_one) {
+    static const uint8_t wanted[16] = {0xfd, 0x62, 0x61, 0x6e, 0x67, 0x65, [12] = 172, 16, 4, 2};
+    uint8_t address[16];
+    addr_ipv6(address, addr_guest(0xac100400, 0));
+    cr_expect_arr_eq(address, wanted, 16);
+    cr_expect_eq(SUBNET6_PREFIX, 118);
+}
+
 /* The installed default: the template with the group filled in. */
 Test(policy_file, the_default_is_good) {
     char text[8192], *at;

@@ -65,6 +65,7 @@ static struct vm_record vm(const char *id, const char *name, uint32_t slot) {
                           .memory_mib = 512,
                           .disk = 1ll << 40,
                           .egress = WIRE_EGRESS_NAT,
+                          .ipv6 = 1,
                           .root_kind = "reflink",
                           .accel = "tcg",
                           .workspace = "/root/w",
@@ -101,7 +102,7 @@ Test(store, every_member_of_a_vm_survives_a_restart) {
     cr_expect_str_eq(out.head, in.head);
     cr_expect(out.slot == 999 && out.state == VM_RUNNING && out.vcpus == 2 && out.memory_mib == 512);
     cr_expect(out.disk == 1ll << 40 && out.egress == WIRE_EGRESS_NAT && out.remove == 1 && out.pid == -5);
-    cr_expect(out.subnet == 0xfffffffcu && out.created == 1 && out.started == 2);
+    cr_expect(out.subnet == 0xfffffffcu && out.created == 1 && out.started == 2 && out.ipv6 == 1);
     out.state = VM_STOPPED;
     out.pid = 0;
     cr_assert_eq(store_vm_update(&out, &e), 0);

@@ -89,9 +89,7 @@ static void resolve_name(char *out, size_t size) {
          "what it may reach: docs/egress.md (default none)",                                                           \
          NULL},                                                                                                        \
         {OPT_NAT, "nat", 0, OPTION_FLAG, NULL, "the same as --egress nat: the Internet", NULL},                        \
-        {OPT_NO_NAT,    "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone",         \
-         NULL},                                                                                                        \
-    {                                                                                                                  \
+        {OPT_NO_NAT, "no-nat", 0, OPTION_FLAG, NULL, "the same as --egress none: this account's VMs alone", NULL}, {   \
         OPT_IPV6, "ipv6", 0, OPTION_FLAG, NULL, "an IPv6 address too: docs/egress.md says how far it reaches", NULL    \
     }
 #define PUBLISH_OPTION                                                                                                 \

@@ -6,7 +6,7 @@
  *   nat    those, and whatever upstream says
  *   list   those, and names that the rules name: of these type A is answered with the addresses that were
  *          opened just before, none of them private or the host's own; types AAAA, SVCB, HTTPS and ANY with nothing
- *          (guests have no IPv6); other types as upstream says. Any other name: NXDOMAIN, which every
+ *          (a list opens no IPv6); other types as upstream says. Any other name: NXDOMAIN, which every
  *          resolver takes for an answer (musl waits for another after REFUSED) */
 #ifndef BANGER_EGRESS_NAMES_H
 #define BANGER_EGRESS_NAMES_H

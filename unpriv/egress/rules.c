@@ -74,7 +74,7 @@ static int check_name(const char *rule, struct err *e) {
     }
     if (strchr(rule, ':') || strchr(rule, '/'))
         return err_set(e, EINVAL,
-                       "\"%.80s\" is neither an IPv4 address nor a name: leave scheme, port and path out (guests have "
+                       "\"%.80s\" is neither an IPv4 address nor a name: leave scheme, port and path out (a list opens "
                        "no IPv6)",
                        rule);
     if (!egress_is_name(name))

@@ -104,10 +104,11 @@ static int refused(const struct wire_request *rq, const struct wire_reply *reply
     static const char *(*const steps[])(uint32_t) = {
         [WIRE_NET] = net_step, [WIRE_DISK] = snap_step, [WIRE_VMM] = spawn_step};
     if (rq->op == WIRE_NET_UP && (rq->kind & WIRE_TAP_IPV6) && (error == EACCES || error == EOPNOTSUPP))
-        return err_set(e, error,
-                       "cannot %s: this host has IPv6 switched off (net.ipv6.conf.default.disable_ipv6, or the kernel's "
-                       "ipv6.disable), so no guest can have it: do without `--ipv6`",
-                       what);
+        return err_set(
+            e, error,
+            "cannot %s: this host has IPv6 switched off (net.ipv6.conf.default.disable_ipv6, or the kernel's "
+            "ipv6.disable), so no guest can have it: do without `--ipv6`",
+            what);
     return err_sys(e, error, "cannot %s: banger-helper failed at %s", what,
                    steps[operations[rq->op].worker](reply->step));
 }

@@ -24,8 +24,8 @@ int vm_disk_grow(const struct vm_record *r, struct err *e) {
 
 /* What the guest sees of its machine does not change while it runs. */
 static int check(struct vm_live *live, const struct vm_record *old, const struct vm_record *r, struct err *e) {
-    int machine = r->vcpus != old->vcpus || r->memory_mib != old->memory_mib || r->disk != old->disk ||
-                  r->ipv6 != old->ipv6;
+    int machine =
+        r->vcpus != old->vcpus || r->memory_mib != old->memory_mib || r->disk != old->disk || r->ipv6 != old->ipv6;
     if (r->disk < old->disk)
         return err_set(e, EINVAL, "the disk of VM %s has %lld bytes and only grows: ask for more", r->name,
                        (long long) old->disk);
