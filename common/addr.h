@@ -41,11 +41,11 @@ static inline uint32_t addr_guest(uint32_t subnet, uint32_t slot) {
 /* Who has the IPv4 address (host byte order) has this IPv6 address too, where it has IPv6: a
  * unique local /96 of banger's (RFC 4193; they never leave the host), then the IPv4 address. So
  * an account's /22 is a /118. */
-#define ADDR6_NET      "\xfd\x62\x61\x6e\x67\x65\0\0\0\0\0\0" /* fd62:616e:6765::/96 */
 #define ADDR6_BYTES    12
 #define SUBNET6_PREFIX (8 * ADDR6_BYTES + SUBNET_PREFIX)
+static const uint8_t addr6_net[ADDR6_BYTES] = {0xfd, 0x62, 0x61, 0x6e, 0x67, 0x65}; /* fd62:616e:6765::/96 */
 static inline void addr_ipv6(uint8_t out[16], uint32_t ipv4) {
-    memcpy(out, ADDR6_NET, ADDR6_BYTES);
+    memcpy(out, addr6_net, ADDR6_BYTES);
     for (int i = 0; i < 4; i++)
         out[ADDR6_BYTES + i] = (uint8_t) (ipv4 >> (24 - 8 * i));
 }

@@ -131,7 +131,8 @@ static int attach(const char *tap, int with_ipv6, struct wire_reply *reply) {
 }
 
 static int answer_up(struct helper_job *job) {
-    int named = job->request->kind & WIRE_TAP_NAMED, with_ipv6 = (job->request->kind & WIRE_TAP_IPV6) != 0;
+    const uint32_t kind = job->request->kind;
+    const int named = (kind & WIRE_TAP_NAMED) != 0, with_ipv6 = (kind & WIRE_TAP_IPV6) != 0;
     char tap[IFNAME_SIZE];
     int fd = -1;
     addr_tap_name(tap, account.uid, job->request->slot);

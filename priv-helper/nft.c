@@ -353,7 +353,7 @@ int nft_change(const struct net_account *account, const struct wire_request *req
         if (request->op == WIRE_NET_UP)
             change_account(account->uid, 1);
         if (request->op != WIRE_NET_EGRESS)
-            change_guest(account, request->slot, request->op == WIRE_NET_UP, request->kind & WIRE_TAP_IPV6);
+            change_guest(account, request->slot, request->op == WIRE_NET_UP, (request->kind & WIRE_TAP_IPV6) != 0);
         if (uplinks)
             put_uplinks(uplinks);
         r = commit();

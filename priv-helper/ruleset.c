@@ -135,7 +135,7 @@ static const uint32_t bridge_group = NET_GROUP_BRIDGE;
 /* Compared in the frame, not by what the kernel took the frame for: there a VLAN tag is gone. */
 #define ETHERTYPE(bytes)    LINK(R0, 12, 2), IS(2, bytes)
 #define IN_AND_SENDER(ipv4) META(IIFNAME), LINK(R4, 6, 6), NET(R6, ipv4, 4)
-#define OURS(at)            NET(R0, at, ADDR6_BYTES), IS(ADDR6_BYTES, ADDR6_NET)
+#define OURS(at)            NET(R0, at, ADDR6_BYTES), IS(ADDR6_BYTES, addr6_net)
 #define IPV6                META(NFPROTO), IS(1, "\x0a")
 #define IPV4                META(NFPROTO), IS(1, "\x02")
 /* What IPv6's header carries; of ICMPv6 (RFC 4443, RFC 4861) the type, and at 64 a neighbour message's option. */
@@ -143,7 +143,7 @@ static const uint32_t bridge_group = NET_GROUP_BRIDGE;
 #define LENGTH(bytes)      NET(R0, 4, 2), IS(2, bytes)
 #define TYPES(first, last) NET(R0, 40, 1), COMPARE(NFT_CMP_GTE, 1, first), COMPARE(NFT_CMP_LTE, 1, last)
 #define OPTION_MAC(kind, ipv6)                                                                                         \
-    NET(R0, 64, 2), IS(2, kind "\x01"), META(IIFNAME), NET(R4, 66, 6), NET(R6, ipv6 + 12, 4), IN("guests6")
+    NET(R0, 64, 2), IS(2, kind "\x01"), META(IIFNAME), NET(R4, 66, 6), NET(R6, (ipv6) + 12, 4), IN("guests6")
 #define NEIGHBOURS IPV6, CARRIES("\x3a"), TYPES("\x87", "\x88")
 
 static const struct rule rules[] = {
