@@ -44,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int count = kernel_modules_order(&package, order, &e);
     if (count > KERNEL_MODULES_MAX)
         abort();
+    if (count > 0)
+        (void) kernel_modules_fit(&package, order, count, "6.1.0-small", &e);
     for (int i = 0; i < count; i++)
         if (!package.module[order[i]].data)
             abort();

@@ -87,6 +87,38 @@ Test(kernel_folder, a_root_with_its_kernel_beside_the_modules) {
     packs("boot/vmlinuz-6.2=K lib/modules/6.2/kernel/ext4.ko.zst=E ");
 }
 
+/* Packs $F/KERNEL with $F/in as its modules. */
+static int pair(const char *kernel, struct err *e) {
+    char file[96], modules[64];
+    *e = (struct err){0};
+    (void) snprintf(file, sizeof file, "%s/%s", folder, kernel);
+    (void) snprintf(modules, sizeof modules, "%s/in", folder);
+    return kernel_folder_pair(file, modules, folder, e);
+}
+
+Test(kernel_folder, a_kernel_and_its_modules_elsewhere) {
+    struct err e;
+    shell("printf K >$F/out/bzImage && cd $F/in && touch junk && ln -s ../out build");
+    cr_assert_eq(pair("out/bzImage", &e), -ENOENT);
+    cr_assert(strstr(e.text, "neither a modules.builtin nor a module"), "%s", e.text);
+    shell(
+        "cd $F/in && mkdir -p kernel/drivers && printf B >modules.builtin && printf M >kernel/drivers/virtio_net.ko && "
+        "printf N >kernel/drivers/nouveau.ko");
+    int fd = pair("out/bzImage", &e);
+    cr_assert_gt(fd, 0, "%s", e.text);
+    const char *text = list(fd);
+    cr_assert(strncmp(text, "boot/vmlinuz-given=K ", 21) == 0, "%s", text);
+    cr_assert(strstr(text, " lib/modules/given/modules.builtin=B "), "%s", text);
+    cr_assert(strstr(text, " lib/modules/given/kernel/virtio_net.ko=M "), "%s", text);
+    cr_assert(!strstr(text, "nouveau") && !strstr(text, "secret"), "%s", text);
+    cr_assert_eq(pair("out/nosuch", &e), -ENOENT);
+    cr_assert(strstr(e.text, "cannot open the kernel"), "%s", e.text);
+    cr_assert_lt(pair("out", &e), 0);
+    shell("rm -r $F/in");
+    cr_assert_eq(pair("out/bzImage", &e), -ENOENT);
+    cr_assert(strstr(e.text, "folder of modules"), "%s", e.text);
+}
+
 Test(kernel_folder, a_kernel_without_modules) {
     shell("cd $F/in && mkdir boot && printf K >boot/vmlinux-7");
     packs("boot/vmlinuz-7=K ");

@@ -265,6 +265,8 @@ static const struct option register_options[] = {
     {OPT_NAME, "name", 'n', OPTION_TEXT, "NAME", "the image's name", NULL},
     {OPT_ROOTFS, "rootfs", 0, OPTION_TEXT, "FILE", "its root: an ext4 file system, which stays where it is", NULL},
     {OPT_KERNEL, "kernel", 0, OPTION_TEXT, "WHAT", "make a kernel of that name, as `kernel import --from` does", NULL},
+    {OPT_MODULES, "modules", 0, OPTION_TEXT, "DIR", "that kernel's modules, as in /lib/modules/RELEASE", NULL},
+    {OPT_INITRD, "initrd", 0, OPTION_TEXT, "FILE", "refused: banger makes its own, with its agent in it", NULL},
     {OPT_KERNEL_REF, "kernel-ref", 0, OPTION_TEXT, "KERNEL", "a kernel that is here or in the catalog", NULL},
     QUIET_OPTION,
     HELP_OPTION,
@@ -286,6 +288,8 @@ static const struct option kernel_pull_options[] = {
 };
 static const struct option kernel_import_options[] = {
     {OPT_SOURCE, "from", 0, OPTION_TEXT, "WHAT", "a kernel or package file, a folder, or a package's name", NULL},
+    {OPT_MODULES, "modules", 0, OPTION_TEXT, "DIR", "of a kernel's file: its modules, as in /lib/modules/RELEASE",
+     NULL},
     {OPT_FORCE, "force", 'f', OPTION_FLAG, NULL, "replace a kernel of that name", NULL},
     QUIET_OPTION,
     HELP_OPTION,
@@ -362,7 +366,7 @@ static const char cp_details[] =
 
 static const char register_details[] =
     "The file stays yours and where it is; VMs are made of what it holds then. Its kernel is a\n"
-    "distribution's own, with an initramfs of banger's. `image promote` copies the file.";
+    "distribution's own or yours, with an initramfs of banger's. `image promote` copies the file.";
 
 static const char stats_details[] =
     "Without a NAME: of all that run. CPU, MEMORY and LOAD are what the guest says; the rest is what\n"
@@ -411,7 +415,7 @@ const struct command commands[] = {
      0, command_image_load, load_details},
     {"image", "build", NULL, "--name NAME --from-image BASE [OPTIONS]", "Make an image of another, in a VM",
      image_build_options, 0, 0, 0, command_image_build, build_details},
-    {"image", "register", NULL, "--name NAME --rootfs FILE --kernel WHAT|--kernel-ref KERNEL",
+    {"image", "register", NULL, "--name NAME --rootfs FILE --kernel WHAT [--modules DIR]|--kernel-ref KERNEL",
      "Make a root file system of yours an image", register_options, 0, 0, 0, command_image_register, register_details},
     {"image", "promote", NULL, "NAME", "Copy a registered image into banger's store", quiet_options, 1, 1, 0,
      command_image_promote, NULL},

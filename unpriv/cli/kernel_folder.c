@@ -28,6 +28,8 @@ struct folder {
     char release[RELEASE_MAX];
     char other[RELEASE_MAX]; /* of a second kernel, "" when there is one alone */
     struct archive *archive;
+    int build;        /* the root is the folder that it was built in */
+    unsigned modules; /* files of them that went into the tar */
 };
 
 /* For reading, inside the root, wherever links in it point. A descriptor or a negative errno. */
@@ -180,6 +182,7 @@ static int add_module(struct folder *f, const char *file, int fd, struct err *e)
         return 0;
     }
     (void) snprintf(name, sizeof name, "lib/modules/%s/%s%s", f->release, module ? "kernel/" : "", file);
+    f->modules++;
     return add(f, name, fd, e);
 }
 
@@ -242,8 +245,36 @@ static int add_build(struct folder *f, struct err *e) {
     return r;
 }
 
-static int write_tar(struct folder *f, int build, int to, struct err *e) {
+/* What was found in the root or build folder. */
+static int add_found(struct folder *f, struct err *e) {
     char name[RELEASE_MAX + 16];
+    (void) snprintf(name, sizeof name, "boot/vmlinuz-%s", f->release);
+    int r = add(f, name, open_inside(f->root, f->kernel, FILE_FLAGS), e);
+    return r < 0 ? r : f->build ? add_build(f, e) : add_tree(f, e);
+}
+
+/* A kernel's file, and the folder of its modules as the root. */
+static int add_pair(struct folder *f, struct err *e) {
+    const char *modules = f->path;
+    int fd = open(f->kernel, FILE_FLAGS | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "cannot open the kernel %s", f->kernel);
+    f->path = f->kernel; /* for what may be wrong with it */
+    int r = add(f, "boot/vmlinuz-given", fd, e);
+    f->path = modules;
+    if (r < 0)
+        return r;
+    fd = fcntl(f->root, F_DUPFD_CLOEXEC, 3);
+    r = fd < 0 ? err_sys(e, errno, "cannot read %s", f->path) : add_below(f, fd, DEPTH_MAX, e);
+    if (r == 0 && f->modules == 0)
+        r = err_set(e, ENOENT,
+                    "%s has neither a modules.builtin nor a module that a VM wants: give the kernel's folder of "
+                    "modules, as in /lib/modules/RELEASE",
+                    f->path);
+    return r;
+}
+
+static int write_tar(struct folder *f, int (*add_all)(struct folder *f, struct err *e), int to, struct err *e) {
     f->archive = archive_write_new();
     if (!f->archive)
         return err_set(e, ENOMEM, "there is not enough memory to read %s", f->path);
@@ -251,32 +282,43 @@ static int write_tar(struct folder *f, int build, int to, struct err *e) {
     int r = archive_write_open_fd(f->archive, to) == ARCHIVE_OK
                 ? 0
                 : err_sys(e, archive_errno(f->archive), "cannot write what was found in %s", f->path);
-    (void) snprintf(name, sizeof name, "boot/vmlinuz-%s", f->release);
     if (r == 0)
-        r = add(f, name, open_inside(f->root, f->kernel, FILE_FLAGS), e);
-    if (r == 0)
-        r = build ? add_build(f, e) : add_tree(f, e);
+        r = add_all(f, e);
     if (r == 0 && archive_write_close(f->archive) != ARCHIVE_OK)
         r = err_sys(e, archive_errno(f->archive), "cannot write what was found in %s", f->path);
     (void) archive_write_free(f->archive);
     return r;
 }
 
-int kernel_folder_pack(int root, const char *path, const char *cache, struct err *e) {
-    struct folder f = {.root = root, .path = path};
+/* A tar in a file without a name. */
+static int pack(struct folder *f, int (*add_all)(struct folder *f, struct err *e), const char *cache, struct err *e) {
     char temporary[PATH_MAX];
-    int build = find_build(&f);
-    if (!build && !is_there(root, "boot") && !is_there(root, "lib/modules") && !is_there(root, "usr/lib/modules"))
-        return 0;
-    int r = build ? 0 : find_in_tree(&f, e);
-    if (r < 0)
-        return r;
     (void) snprintf(temporary, sizeof temporary, "%s/folder.XXXXXX", cache);
     cleanup_fd int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0 || unlink(temporary) < 0)
         return err_sys(e, errno, "cannot make a file in %s", cache);
-    r = write_tar(&f, build, fd, e);
+    int r = write_tar(f, add_all, fd, e);
     if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-        r = err_sys(e, errno, "cannot read what was found in %s again", path);
+        r = err_sys(e, errno, "cannot read what was found in %s again", f->path);
     return r < 0 ? r : take_fd(&fd);
+}
+
+int kernel_folder_pack(int root, const char *path, const char *cache, struct err *e) {
+    struct folder f = {.root = root, .path = path};
+    f.build = find_build(&f);
+    if (!f.build && !is_there(root, "boot") && !is_there(root, "lib/modules") && !is_there(root, "usr/lib/modules"))
+        return 0;
+    int r = f.build ? 0 : find_in_tree(&f, e);
+    return r < 0 ? r : pack(&f, add_found, cache, e);
+}
+
+int kernel_folder_pair(const char *kernel, const char *modules, const char *cache, struct err *e) {
+    struct folder f = {.path = modules, .release = "given"};
+    cleanup_fd int root = open(modules, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(e, errno, "cannot read the folder of modules %s", modules);
+    f.root = root;
+    if ((size_t) snprintf(f.kernel, sizeof f.kernel, "%s", kernel) >= sizeof f.kernel)
+        return err_set(e, ENAMETOOLONG, "the kernel's path is longer than %zu bytes", sizeof f.kernel - 1);
+    return pack(&f, add_pair, cache, e);
 }

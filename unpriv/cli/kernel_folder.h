@@ -11,4 +11,8 @@
  * neither of the two; or a negative errno with `e` filled. */
 int kernel_folder_pack(int root, const char *path, const char *cache, struct err *e);
 
+/* The same of a kernel's file (bzImage or vmlinux) and the folder of its modules (lib/modules/RELEASE), which may lie
+ * anywhere. A descriptor or a negative errno with `e` filled. */
+int kernel_folder_pair(const char *kernel, const char *modules, const char *cache, struct err *e);
+
 #endif

@@ -63,7 +63,7 @@ static int absolute(const char *path, char out[PATH_MAX], struct err *e) {
 static int get_kernel(const struct invocation *in, const char *name, struct progress *p, struct err *e) {
     const char *ref = options_text(in, OPT_KERNEL_REF, NULL);
     if (!ref)
-        return pull_kernel_from(name, options_text(in, OPT_KERNEL, ""), 0, p, e);
+        return pull_kernel_from(name, options_text(in, OPT_KERNEL, ""), options_text(in, OPT_MODULES, NULL), 0, p, e);
     cJSON *kernel = NULL;
     int r = client_simple("kernel.show", client_named(ref), &kernel, e);
     cJSON_Delete(kernel);
@@ -94,17 +94,29 @@ static int do_register(const struct invocation *in, const char *name, struct pro
     return r;
 }
 
+/* 0 or -EINVAL with a sentence. */
+static int check_options(const struct invocation *in, struct err *e) {
+    if (options_given(in, OPT_INITRD))
+        return err_set(e, EINVAL,
+                       "a VM's initrd is banger's own, with its agent in it: leave --initrd out, and give the kernel's "
+                       "modules with --modules");
+    if (!options_given(in, OPT_NAME) || !options_given(in, OPT_ROOTFS) ||
+        options_given(in, OPT_KERNEL) == options_given(in, OPT_KERNEL_REF))
+        return err_set(e, EINVAL, "give --name, --rootfs, and one of --kernel and --kernel-ref");
+    if (options_given(in, OPT_MODULES) && !options_given(in, OPT_KERNEL))
+        return err_set(e, EINVAL, "--modules goes with --kernel: what --kernel-ref names has its own");
+    return 0;
+}
+
 int command_image_register(const struct invocation *in) {
     struct err e = {0};
     struct progress progress;
-    const char *name = options_text(in, OPT_NAME, NULL);
-    if (!name || !options_given(in, OPT_ROOTFS) || options_given(in, OPT_KERNEL) == options_given(in, OPT_KERNEL_REF)) {
-        (void) err_set(&e, EINVAL, "give --name, --rootfs, and one of --kernel and --kernel-ref");
+    if (check_options(in, &e)) {
         output_error(&e);
         return EXIT_USAGE;
     }
     progress_open(&progress, stderr, options_given(in, OPT_QUIET));
-    int r = do_register(in, name, &progress, &e);
+    int r = do_register(in, options_text(in, OPT_NAME, ""), &progress, &e);
     return r < 0 ? session_failed(r, &e) : 0;
 }
 

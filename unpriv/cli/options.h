@@ -52,6 +52,8 @@ enum option_id {
     OPT_TAG,
     OPT_ROOTFS,
     OPT_KERNEL_REF,
+    OPT_MODULES,
+    OPT_INITRD,
     OPT_OUT,
     OPT_SIZE,
     OPT_PLATFORM,

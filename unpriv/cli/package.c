@@ -189,8 +189,10 @@ static int open_folder(const struct paths *paths, const char *path, struct err *
     return fd ? fd : open_in_folder(path, e);
 }
 
-int package_open(const struct paths *paths, const char *from, struct err *e) {
+int package_open(const struct paths *paths, const char *from, const char *modules, struct err *e) {
     struct stat st;
+    if (modules)
+        return kernel_folder_pair(from, modules, paths->cache, e);
     if (stat(from, &st) < 0)
         return open_package(paths, from, e);
     return S_ISDIR(st.st_mode) ? open_folder(paths, from, e) : open_regular(AT_FDCWD, from, e);

@@ -6,10 +6,10 @@
 #include "../../common/err.h"
 #include "../store/paths.h"
 
-/* Opens what `from` names: a file; a folder as kernel_folder.h has it, or with exactly one
- * kernel file or package in it; else a Debian package, downloaded with apt-get (a metapackage is followed
- * once). A descriptor, or a negative errno. */
-int package_open(const struct paths *paths, const char *from, struct err *e);
+/* With `modules` (or NULL): the kernel's file `from` with that folder of its modules. Else opens what `from` names: a
+ * file; a folder as kernel_folder.h has it, or with exactly one kernel file or package in it; else a Debian package,
+ * downloaded with apt-get (a metapackage is followed once). A descriptor, or a negative errno. */
+int package_open(const struct paths *paths, const char *from, const char *modules, struct err *e);
 
 /* Keeps a copy of `fd` for kernel `name`, appearing whole; a copy that cannot be kept
  * only costs a download later. */

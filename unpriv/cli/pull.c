@@ -266,13 +266,14 @@ static int dup_of(int fd) {
     return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e) {
+int pull_kernel_from(const char *name, const char *from, const char *modules, int replace, struct progress *p,
+                     struct err *e) {
     const struct paths *paths = client_paths(e);
     if (!paths)
         return -e->code;
     if (p)
         progress_update(p, "kernel", from, 0, 0);
-    cleanup_fd int fd = package_open(paths, from, e);
+    cleanup_fd int fd = package_open(paths, from, modules, e);
     if (fd < 0)
         return fd;
     int r = import_kernel(name, from, dup_of(fd), replace, p, e);
@@ -283,7 +284,7 @@ int pull_kernel_from(const char *name, const char *from, int replace, struct pro
 
 int pull_kernel(const char *name, int replace, struct progress *p, struct err *e) {
     const struct catalog_kernel *kernel = catalogs_kernel(name, e);
-    return kernel ? pull_kernel_from(name, kernel->package, replace, p, e) : -e->code;
+    return kernel ? pull_kernel_from(name, kernel->package, NULL, replace, p, e) : -e->code;
 }
 
 static int daemon_is_ours(void) {

@@ -19,8 +19,9 @@ int pull_anywhere(const struct registry_pull *pull, struct progress *p, cJSON **
 /* Downloads the package of the catalog's kernel and imports it. */
 int pull_kernel(const char *name, int replace, struct progress *p, struct err *e);
 
-/* kernel.import of `from`: a file, a folder with one kernel in it, or a package's name. */
-int pull_kernel_from(const char *name, const char *from, int replace, struct progress *p, struct err *e);
+/* kernel.import of `from` and `modules` (or NULL), as package_open() has them. */
+int pull_kernel_from(const char *name, const char *from, const char *modules, int replace, struct progress *p,
+                     struct err *e);
 
 /* What vm.create is told beside the image's name. */
 struct needed {

@@ -230,8 +230,8 @@ int command_kernel_import(const struct invocation *in) {
         return EXIT_USAGE;
     }
     progress_open(&progress, stderr, options_given(in, OPT_QUIET));
-    int r = pull_kernel_from(in->arguments[0], options_text(in, OPT_SOURCE, ""), options_given(in, OPT_FORCE),
-                             &progress, &e);
+    int r = pull_kernel_from(in->arguments[0], options_text(in, OPT_SOURCE, ""), options_text(in, OPT_MODULES, NULL),
+                             options_given(in, OPT_FORCE), &progress, &e);
     return r < 0 ? session_failed(r, &e) : 0;
 }
 

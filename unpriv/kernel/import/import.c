@@ -27,6 +27,9 @@ static int outputs_write(struct kernel_package *package, const struct kernel_blo
     int count = code < 0 ? code : kernel_modules_order(package, order, e);
     if (count < 0)
         return count;
+    code = kernel_modules_fit(package, order, count, report->release, e);
+    if (code < 0)
+        return code;
     code = io_write(FD_VMLINUX, package->image.data, package->image.size);
     if (code < 0)
         return err_sys(e, -code, "cannot write the vmlinux");

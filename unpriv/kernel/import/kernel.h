@@ -87,6 +87,10 @@ const char *kernel_elf_modinfo(const uint8_t *data, size_t size, const char *nam
  * errno with `e` filled when a module a VM cannot do without is neither there nor built in.
  * What is built in is said by modules.builtin or else by the vmlinux, which package->image is by now. */
 int kernel_modules_order(struct kernel_package *package, int order[KERNEL_MODULES_MAX], struct err *e);
+/* That they are of the kernel's release, by their vermagic; modules without one, and a kernel without (""), fit. 0 or
+ * -EINVAL with a sentence. */
+int kernel_modules_fit(const struct kernel_package *package, const int *order, int count, const char *release,
+                       struct err *e);
 
 /* Writes the initramfs: /init is the agent, /modules/NN-name.ko the modules. The same
  * input gives the same bytes. 0 or a negative errno with `e` filled. */

@@ -1,6 +1,7 @@
 #include "kernel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,24 @@ static int place(struct ordering *ordering, int index, struct err *e) { // NOLIN
     if (code == 0)
         ordering->order[ordering->count++] = index;
     return code;
+}
+
+int kernel_modules_fit(const struct kernel_package *package, const int *order, int count, const char *release,
+                       struct err *e) {
+    for (int i = 0; i < count && release[0]; i++) {
+        const struct kernel_blob *module = &package->module[order[i]];
+        const char *magic = kernel_elf_modinfo(module->data, module->size, "vermagic");
+        size_t length = magic ? strcspn(magic, " ") : 0;
+        char other[KERNEL_NAME_MAX];
+        if (length == 0 || (strlen(release) == length && memcmp(release, magic, length) == 0))
+            continue;
+        (void) snprintf(other, sizeof(other), "%.*s", (int) length, magic);
+        text_sanitize(other);
+        return err_set(e, EINVAL,
+                       "the kernel is %.60s, and its module %s is of %s: give the modules that were built with it",
+                       release, kernel_module_name(order[i]), other);
+    }
+    return 0;
 }
 
 int kernel_modules_order(struct kernel_package *package, int order[KERNEL_MODULES_MAX], struct err *e) {
