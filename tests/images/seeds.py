@@ -230,6 +230,8 @@ seed("package", "tar-junk", b"\0" + bytes(257) + b"ustar" + b"\x07" * 600)
 sparse = pax({"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "600,4", "GNU.sparse.numblocks": "1",
               "GNU.sparse.size": "604"}, "lib/modules/6.1/kernel/virtio.ko", b"data")
 seed("package", "sparse-module", b"\0" + tar(sparse))
+with open(f"{SEEDS}/package/module-virtio.ko", "rb") as f:
+    seed("package", "other-release", f.read().replace(b"license=GPL", b"vermagic=5 "))
 seed("package", "limit", b"\xff" + tar(entry("./usr/share/doc/x", b"text" * 500)))
 
 # --- docker's configuration: the host, then the text; what the engine has of an image -----------------------------
