@@ -23,7 +23,7 @@ bob vm delete -f own
 
 # The user's own kernel and its modules, from two places.
 package=/home/bob/package
-bob sh -c "dpkg-deb -x ~/.cache/banger/kernels/debian-cloud $package && mv $package/boot/vmlinuz-* ~/bzImage && mv $package/lib/modules/* ~/modules"
+as bob sh -c "dpkg-deb -x ~/.cache/banger/kernels/debian-cloud $package && mv $package/boot/vmlinuz-* ~/bzImage && mv $package/lib/modules/* ~/modules"
 release=$(grep -aom1 "vermagic=[^ ]*" /home/bob/modules/kernel/drivers/virtio/virtio.ko | cut -d= -f2)
 no_pair() { # NAME WORDS ARG...: refused, and no image or kernel of the name is left
     local name=$1 words=$2
@@ -40,14 +40,15 @@ no_pair "no folder of modules" "folder of modules nosuch" --kernel bzImage --mod
 no_pair "a folder without modules" "neither a modules.builtin" --kernel bzImage --modules package
 no_pair "a kernel that is not there" "cannot open the kernel" --kernel nosuch --modules modules
 no_pair "a kernel without its modules" "neither built in nor as a module" --kernel bzImage
-bob cp -r modules others
+as bob cp -r modules others
 sed -i "s/vermagic=$release/vermagic=${release//[0-9]/9}/" /home/bob/others/kernel/drivers/virtio/virtio.ko
 no_pair "another kernel's modules" "is of ${release//[0-9]/9}" --kernel bzImage --modules others
 capture bob image register --name pair --rootfs mine.ext4 --kernel bzImage --modules modules
 equal "register with a kernel and its modules" "$status" 0
 equal "the kernel has the image's name and says where it is from" "$(bob kernel show pair --json | jq -r '"\(.name) \(.release) \(.source)"')" "pair $release bzImage"
-capture bob vm run --rm --image pair --memory 512M -- uname -r
-equal "a guest boots them" "$status $out" "0 $release"
+for file in vmlinux initrd; do # what guests boot here all the time
+    check "$file is what the package gives" cmp "$(bob kernel show pair --json | jq -r .$file)" "$(bob kernel show debian-cloud --json | jq -r .$file)"
+done
 bob image delete pair
 bob kernel rm pair
 rm -rf /home/bob/package /home/bob/modules /home/bob/others /home/bob/bzImage
