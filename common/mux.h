@@ -111,7 +111,7 @@ struct mux_exit {
     uint32_t code;
 };
 
-/* A lookup of the guest (its resolver is the agent, 127.0.0.1:53). The query is 1..MUX_QUERY_MAX bytes, the
+/* A lookup of the guest (its resolver is the agent, on its loopback). The query is 1..MUX_QUERY_MAX bytes, the
  * answer 1..MUX_ANSWER_MAX. The agent has at most MUX_QUERIES_MAX of them without an answer, and gives one up
  * after 15 s; the host answers in any order, or not at all: more than a rate of its choice it drops. */
 #define MUX_QUERY_MAX   512u

@@ -176,10 +176,11 @@ int agent_out_flush(struct agent_out *out, int fd);
 /* The guest's resolver: UDP and TCP on the loopback, whose queries go to the host (MUX_QUERY) and whose answers
  * come from there. What any program of the guest sends here is bounded: MUX_QUERIES_MAX queries without an answer,
  * AGENT_NAMES_CONNECTIONS connections, each with one query at a time. */
+#define AGENT_NAMES_ADDRESS     "127.0.0.42" /* 127.0.0.1 is for the guest's own */
 #define AGENT_NAMES_PORT        53
 #define AGENT_NAMES_CONNECTIONS 8
 #define AGENT_NAMES_POLLS       (2 + AGENT_NAMES_CONNECTIONS)
-/* Binds 127.0.0.1 and the port. 0 or a negative errno; then there is no resolver, and nothing else fails. */
+/* Binds that address and the port. 0 or a negative errno; then there is no resolver, and nothing else fails. */
 int agent_names_open(uint16_t port);
 /* Fills `list` (AGENT_NAMES_POLLS) with what is waited for; the count. `*timeout` (poll's) is lowered where
  * something is due. */

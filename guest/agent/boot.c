@@ -199,7 +199,7 @@ static _Noreturn void agent_child(struct agent_port port, char *title, size_t si
     (void) setrlimit(RLIMIT_NOFILE, &files);
     int names = agent_names_open(AGENT_NAMES_PORT);
     if (names < 0)
-        agent_log("there is no resolver at 127.0.0.1: %s", strerror(-names));
+        agent_log("there is no resolver at " AGENT_NAMES_ADDRESS ": %s", strerror(-names));
     (void) agent_serve(port);
     _exit(0);
 }

@@ -84,7 +84,7 @@ static void resolver_write(const char *root, const char *dns) {
     char path[256], line[128], old[128] = "";
     struct stat about;
     (void) snprintf(path, sizeof path, "%s/etc/resolv.conf", root);
-    (void) snprintf(line, sizeof line, "nameserver 127.0.0.1\n%s%s%s", dns[0] ? "nameserver " : "", dns,
+    (void) snprintf(line, sizeof line, "nameserver " AGENT_NAMES_ADDRESS "\n%s%s%s", dns[0] ? "nameserver " : "", dns,
                     dns[0] ? "\n" : "");
     int plain = lstat(path, &about) == 0 && S_ISREG(about.st_mode);
     if (!plain || about.st_size != (off_t) strlen(line) || agent_read_file(path, old, sizeof old) < 0 ||

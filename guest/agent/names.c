@@ -41,13 +41,16 @@ static struct names {
 /* --- opening ------------------------------------------------------------------ */
 
 static int bound(int type, uint16_t port) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(AGENT_NAMES_ADDRESS)};
     struct sockaddr address;
     int yes = 1, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     memcpy(&address, &at, sizeof address);
     if (fd < 0)
         return -errno;
+    /* So that a server that asks for the same can have 0.0.0.0 beside it: of UDP nearly all do, of TCP some. */
     (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
     if (bind(fd, &address, sizeof address) < 0 || (type == SOCK_STREAM && listen(fd, 16) < 0)) {
         int code = -errno;
         (void) close(fd);

@@ -39,7 +39,7 @@ static size_t hear(enum mux_type type, uint8_t payload[MUX_PAYLOAD_MAX], int ms)
 
 static int connected(int type) {
     struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(number), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(number), .sin_addr.s_addr = inet_addr(AGENT_NAMES_ADDRESS)};
     int sock = socket(AF_INET, type, 0);
     cr_assert_eq(connect(sock, (struct sockaddr *) &to, sizeof(to)), 0);
     return sock;
@@ -137,4 +137,29 @@ Test(agent_names, what_is_no_query_and_what_is_too_much_stays_here) {
     const uint64_t ping = 1;
     say(MUX_PING, &ping, sizeof(ping));
     cr_expect_eq(hear(MUX_PONG, payload, WAIT_MS), sizeof(ping), "the link goes on");
+}
+
+/* A socket of the guest's own at the same port; -1 where it cannot be had. */
+static int server(int type, const char *address, int reuse) {
+    const struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(number), .sin_addr.s_addr = inet_addr(address)};
+    int yes = 1, sock = socket(AF_INET, type, 0);
+    cr_assert(sock >= 0 && (!reuse || setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0));
+    if (bind(sock, (const struct sockaddr *) &at, sizeof(at)) == 0 && (type == SOCK_DGRAM || listen(sock, 1) == 0))
+        return sock;
+    (void) close(sock);
+    return -1;
+}
+
+Test(agent_names, a_server_of_the_guests_own_has_room) {
+    uint8_t payload[MUX_PAYLOAD_MAX];
+    static const int types[] = {SOCK_DGRAM, SOCK_STREAM};
+    for (size_t i = 0; i < 2; i++) {
+        int own = server(types[i], "127.0.0.1", 0);
+        cr_expect(own >= 0, "127.0.0.1");
+        (void) close(own);
+        cr_expect(server(types[i], "0.0.0.0", 1) >= 0, "all addresses"); /* stays */
+    }
+    cr_assert_gt(send(client, QUERY, SIZE, 0), 0);
+    cr_expect_gt(hear(MUX_QUERY, payload, WAIT_MS), 0, "the agent still hears its queries");
 }
