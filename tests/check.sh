@@ -45,7 +45,7 @@ seeds() {
     .make/fuzz.sh 0 build/fuzz/fuzz_* && echo "$(find build/fuzz -maxdepth 1 -name 'fuzz_*' -perm -1 | wc -l) passed, 0 failed, 0 skipped"
 }
 
-"$MAKE" -s -j2 build build/unit fuzz-build || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+"$MAKE" -s -j2 build build/unit build/bangerd-brief fuzz-build || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 export BUILD=build # each world finds it made
 export FAULTS_EVERY=40 # `make faults` tries them all
 export RECOVERY_EVERY=250 RECOVERY_CUTS=6 # and so does `make recovery`

@@ -17,10 +17,10 @@ echo hello >"$WORLD/www/index.html"
 ip netns exec world python3 -m http.server --directory "$WORLD/www" 80 >/dev/null 2>&1 &
 web=$!
 
-cannot() { ! "$@"; }
+cannot() { ! patience=3 "$@"; }
 in_guest() { as alice banger vm exec box -- "$@"; }
 # Debian's image has no curl: the shell's own TCP says as much.
-reaches() { in_guest timeout 3 bash -c "exec 3<>/dev/tcp/$1/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && grep -q hello <&3" 2>/dev/null; }
+reaches() { in_guest timeout "${patience:-10}" bash -c "exec 3<>/dev/tcp/$1/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && grep -q hello <&3" 2>/dev/null; }
 
 # --- bad lists -------------------------------------------------------------------------
 said() { capture alice vm create --name bad "$@"; }
@@ -74,6 +74,9 @@ dnsmasq=$!
 echo "nameserver 198.51.100.2" >/etc/resolv.conf
 addresses() { in_guest getent ahostsv4 "$1" 2>/dev/null | awk '{print $1}' | sort -u | tr '\n' ' '; }
 listed() { nft -j list set inet banger listed | grep -c "$1"; }
+open_now() { [ "$(listed "$1")" != 0 ]; }
+listed_both() { open_now 203.0.113.7 && open_now 203.0.113.8; }
+none_open() { ! open_now '203\.0\.113'; }
 
 capture alice vm create --name box --memory 512M --egress 'allow=www.example.org,alias.example.org,cdn.example.org,inside.example.org,loop.example.org,host.example.org,meta.example.org,half.example.org'
 equal "a VM with names" "$status" 0
@@ -99,9 +102,17 @@ equal "the account's own VMs have names" "$(addresses box.vm)" "$(alice vm show 
 shown=$(alice vm egress box --json)
 equal "vm egress tells what was allowed" "$(jq -r '[.asked[] | select(.allowed) | .name] | unique | join(" ")' <<<"$shown")" "alias.example.org box.vm half.example.org www.example.org"
 equal "and what was not" "$(jq -r '[.asked[] | select(.allowed | not) | .name] | unique | join(" ")' <<<"$shown")" "host.example.org inside.example.org loop.example.org meta.example.org other.example.org"
+equal "and how often" "$(jq -r '.lookups | (.allowed > 3) and (.refused > 4) and .dropped == 0' <<<"$shown")" true
+contains "metrics count the same" "$(alice metrics)" "banger_vm_lookups_total{vm=\"box\",id=\"$(alice vm show box --json | jq -r .id)\",decision=\"refused\"} $(jq .lookups.refused <<<"$shown")"
 contains "and a list that would allow it" "$(jq -r .allow_asked <<<"$shown")" ",other.example.org"
 check "the list can be given as it is" alice vm set box --egress "$(jq -r .allow_asked <<<"$shown")"
 equal "and does what it says" "$(addresses other.example.org)" "203.0.113.8 "
+
+# A name server of the guest's own, beside the agent's. own ADDRESS OPTIONS: it has port 53 while a name is looked up.
+# shellcheck disable=SC2016
+own() { in_guest perl -MIO::Socket::INET -e 'my ($at, $reuse, @held) = @ARGV; for my $p ("udp", "tcp") { push @held, IO::Socket::INET->new(LocalAddr => "$at:53", Proto => $p, ReusePort => $reuse, $p eq "tcp" ? (Listen => 5) : ()) or die "$p: $@" } system("getent ahostsv4 www.example.org")' "$@" 2>&1 | awk 'NR == 1 {print $1}'; }
+equal "a guest can have a name server of its own at 127.0.0.1" "$(own 127.0.0.1 0)" 203.0.113.8
+equal "and at all addresses" "$(own 0.0.0.0 1)" 203.0.113.8
 
 # The engine dies: rules and names go on.
 engine=$(alice daemon status --json | jq -r .pid)
@@ -134,12 +145,58 @@ equal "none is on the bridge or the uplink" "$(awk -v i="$tap" '$1 != i {n += $2
 
 # Floods and garbage from a guest: the link goes on, and so do names.
 alice vm set box --egress 'allow=www.example.org'
-alice vm exec box -- timeout 4 bash -c 'exec 3<>/dev/udp/127.0.0.1/53; while :; do printf "%s" "$RANDOM-garbage-$RANDOM" >&3; printf "\022\064\001\000\000\001\000\000\000\000\000\000\003www\007example\003org\000\000\001\000\001" >&3; done' 2>/dev/null &
+alice vm exec box -- timeout 4 bash -c 'exec 3<>/dev/udp/127.0.0.42/53; while :; do printf "%s" "$RANDOM-garbage-$RANDOM" >&3; printf "\022\064\001\000\000\001\000\000\000\000\000\000\003www\007example\003org\000\000\001\000\001" >&3; done' 2>/dev/null &
 flood=$!
 sleep 1
 check "while a guest floods its resolver commands run" in_guest true
 wait $flood
+check "what was dropped of it is counted" test "$(alice vm egress box --json | jq .lookups.dropped)" -gt 10
 check "and names are answered after it" until_true 15 reaches www.example.org
+
+# Connections that live long: a daemon with which an address ends 6 s after its lookup, a name is looked up again each
+# second, and that for 15 s after the guest has asked for it last.
+programs=${BUILD:-build}
+daemon() { alice daemon stop >/dev/null && install -m 0755 "$programs/$1" /usr/local/bin/bangerd; }
+make -s "BUILD=$programs" "$programs/bangerd-brief"
+daemon bangerd-brief
+ip netns exec world python3 - <<'PY' &
+import socket, threading, time
+def speak(s):
+    try:
+        while True:
+            s.sendall(b"tick\n")
+            time.sleep(0.5)
+    except OSError:
+        pass
+listener = socket.create_server(("", 81))
+while True:
+    threading.Thread(target=speak, args=(listener.accept()[0],), daemon=True).start()
+PY
+ticker=$!
+ticks() { ip netns exec world ss -lnt | grep -q ':81 '; }
+until_true 20 ticks
+printf '203.0.113.7 www.example.org\n203.0.113.8 other.example.org\n' >"$hosts"
+kill -HUP $dnsmasq
+alice vm set box --egress 'allow=www.example.org,other.example.org'
+check "another daemon answers for names" until_true 15 reaches www.example.org
+# lives NAME: how many seconds a connection to it could be read from.
+lives() { in_guest bash -c "exec 3<>/dev/tcp/$1/81 || exit; SECONDS=0; while read -r -t 3 <&3; do end=\$SECONDS; done; echo \$end"; }
+lives www.example.org >"$WORLD/www-lived" &
+www=$!
+lives other.example.org >"$WORLD/other-lived" &
+other=$!
+check "both names' addresses are open" until_true 10 listed_both
+sed -i 's/203.0.113.8/203.0.113.9/' "$hosts"
+kill -HUP $dnsmasq
+check "what a name stands for now is open though the guest has not asked again" until_true 10 open_now 203.0.113.9
+wait $other
+check "a connection to what it stands for no longer ends" test "$(cat "$WORLD/other-lived")" -lt 14
+wait $www
+check "one whose name stands for it lives on" test "$(cat "$WORLD/www-lived")" -ge 13
+check "but not for ever without a lookup" test "$(cat "$WORLD/www-lived")" -lt 40
+check "and then nothing is open" until_true 20 none_open
+kill $ticker
+daemon bangerd
 
 alice vm delete -f box >/dev/null
 check "nothing of it is left" until_true 10 nothing_left alice

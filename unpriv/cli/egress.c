@@ -44,6 +44,12 @@ static void print_asked(const cJSON *result) {
     table_print(&t, headers);
 }
 
+static void print_lookups(const cJSON *result) {
+    const cJSON *lookups = cJSON_GetObjectItemCaseSensitive(result, "lookups");
+    (void) printf("lookups: %lld allowed, %lld refused, %lld dropped\n", (long long) output_number(lookups, "allowed"),
+                  (long long) output_number(lookups, "refused"), (long long) output_number(lookups, "dropped"));
+}
+
 static void print_list(const cJSON *result, const char *key, const char *what) {
     const char *list = output_member(result, key);
     if (list[0])
@@ -62,6 +68,7 @@ int command_egress(const struct invocation *in) {
     }
     (void) printf("egress: %s\n", output_member(result, "egress"));
     print_open(result);
+    print_lookups(result);
     print_asked(result);
     print_list(result, "allow_used", "what it used");
     print_list(result, "allow_asked", "with what was refused");

@@ -149,6 +149,16 @@ static double work_of(const struct vm_usage *u) {
     return (double) u->work;
 }
 
+static double allowed_of(const struct vm_usage *u) {
+    return (double) u->lookups[NAMES_ALLOWED];
+}
+static double refused_of(const struct vm_usage *u) {
+    return (double) u->lookups[NAMES_REFUSED];
+}
+static double dropped_of(const struct vm_usage *u) {
+    return (double) u->lookups[NAMES_DROPPED];
+}
+
 static const struct figure {
     const char *name, *type, *help; /* help NULL: of the family before */
     const char *label;              /* one more, or "" */
@@ -162,6 +172,10 @@ static const struct figure {
     {"banger_vm_network_bytes_total", "counter", "Bytes at a VM's tap, as its guest sees them.", ",direction=\"sent\"",
      USAGE_NETWORK, sent_of},
     {"banger_vm_network_bytes_total", NULL, NULL, ",direction=\"received\"", USAGE_NETWORK, received_of},
+    {"banger_vm_lookups_total", "counter", "Names that a guest asked for (banger vm egress), by what was decided.",
+     ",decision=\"allowed\"", USAGE_LOOKUPS, allowed_of},
+    {"banger_vm_lookups_total", NULL, NULL, ",decision=\"refused\"", USAGE_LOOKUPS, refused_of},
+    {"banger_vm_lookups_total", NULL, NULL, ",decision=\"dropped\"", USAGE_LOOKUPS, dropped_of},
     {"banger_vm_disk_bytes", "gauge", "Bytes that a VM's disks take on the host's.", ",disk=\"root\"", 0, root_of},
     {"banger_vm_disk_bytes", NULL, NULL, ",disk=\"work\"", 0, work_of},
 };

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum usage_have { USAGE_CGROUP = 1, USAGE_PROCESS = 2, USAGE_NETWORK = 4 };
+enum usage_have { USAGE_CGROUP = 1, USAGE_PROCESS = 2, USAGE_NETWORK = 4, USAGE_LOOKUPS = 8 /* vm/stats.h */ };
 
 struct usage {
     uint32_t have; /* enum usage_have: what of the following is known, and whence */

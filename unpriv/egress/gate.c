@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct opened {
     uint32_t address;
@@ -20,6 +21,7 @@ struct gate {
     uint32_t slot;
     pthread_mutex_t lock; /* held over the helper's answer: what it is told comes in this order */
     int ended;
+    int64_t since; /* of the rules: seconds since 1970 */
     enum wire_egress mode;
     struct egress_rules *rules; /* of LIST, else NULL */
     struct opened *opened;      /* GATE_ADDRESSES_MAX of them, once there is one */
@@ -39,7 +41,7 @@ static int copy_rules(const struct egress_rules *from, struct egress_rules **to)
     return 0;
 }
 
-struct gate *gate_new(uint32_t slot, const struct egress_rules *rules) {
+struct gate *gate_new(uint32_t slot, const struct egress_rules *rules, int64_t since) {
     struct gate *gate = calloc(1, sizeof(*gate));
     if (!gate || copy_rules(rules, &gate->rules)) {
         free(gate);
@@ -47,6 +49,7 @@ struct gate *gate_new(uint32_t slot, const struct egress_rules *rules) {
     }
     gate->holders = 1;
     gate->slot = slot;
+    gate->since = since;
     gate->mode = rules->mode;
     (void) pthread_mutex_init(&gate->lock, NULL);
     return gate;
@@ -120,6 +123,7 @@ int gate_change(struct gate *gate, uint64_t op, const struct egress_rules *rules
         struct egress_rules *old = gate->rules;
         gate->rules = fresh;
         gate->mode = rules->mode;
+        gate->since = time(NULL);
         gate->count = 0;
         fresh = old;
     } else if (!gate->ended) {
@@ -218,6 +222,13 @@ enum wire_egress gate_mode(struct gate *gate) {
     enum wire_egress mode = gate->mode;
     (void) pthread_mutex_unlock(&gate->lock);
     return mode;
+}
+
+int64_t gate_since(struct gate *gate) {
+    (void) pthread_mutex_lock(&gate->lock);
+    int64_t since = gate->since;
+    (void) pthread_mutex_unlock(&gate->lock);
+    return since;
 }
 
 int gate_names(struct gate *gate, const char *name) {

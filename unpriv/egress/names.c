@@ -36,6 +36,7 @@ struct names {
     struct query *first, **last;
     unsigned waiting, threads, idle;
     long long tokens, filled; /* in thousandths of a query; io_now_ms */
+    _Atomic uint64_t counts[NAMES_DECISIONS];
 };
 
 /* --- one query ------------------------------------------------------------------------- */
@@ -53,6 +54,11 @@ static void refuse(struct work *w, enum dns_rcode rcode, enum dns_more more) {
     w->answer = (struct dns_answer){.rcode = rcode, .more = more};
 }
 
+static void record(struct names *names, const struct dns_question *question, enum egress_why why) {
+    names->counts[egress_why_allowed(why) ? NAMES_ALLOWED : NAMES_REFUSED]++;
+    egress_log_add(names->log, question->name, question->type, why);
+}
+
 /* NAME.vm; 1 when it is such a name. */
 static int answer_local(struct names *names, struct work *w) {
     const char *name = w->question.name;
@@ -66,7 +72,7 @@ static int answer_local(struct names *names, struct work *w) {
         refuse(w, dot ? DNS_NXDOMAIN : DNS_OK, DNS_MORE_NOTHING);
     } else {
         w->answer = (struct dns_answer){.addresses = w->addresses, .count = w->question.type == DNS_A};
-        egress_log_add(names->log, name, w->question.type, EGRESS_OWN_VM);
+        record(names, &w->question, EGRESS_OWN_VM);
     }
     return 1;
 }
@@ -151,7 +157,7 @@ static void decide(struct names *names, struct work *w) {
         why = answer_nat(w);
     else
         refuse(w, DNS_REFUSED, DNS_MORE_PROHIBITED);
-    egress_log_add(names->log, w->question.name, w->question.type, why);
+    record(names, &w->question, why);
 }
 
 static void answer(struct names *names, const struct query *query, struct work *w) {
@@ -255,8 +261,52 @@ static void take(void *arg, const struct mux_query *header, const uint8_t *bytes
         if (names->idle < names->waiting && names->threads < NAMES_THREADS)
             start_worker(names);
         (void) pthread_cond_signal(&names->more);
+    } else {
+        names->counts[NAMES_DROPPED]++;
     }
     (void) pthread_mutex_unlock(&names->lock);
+}
+
+/* --- renewing --------------------------------------------------------------------------------- */
+
+struct renewal {
+    int64_t from; /* seconds since 1970: what was asked for after that */
+    size_t count;
+    char names[EGRESS_LOG_EACH][EGRESS_NAME_MAX];
+};
+
+static void collect(const struct egress_entry *entry, void *arg) {
+    struct renewal *all = arg;
+    if (entry->why == EGRESS_LISTED && entry->type == DNS_A && entry->last >= all->from && all->count < EGRESS_LOG_EACH)
+        (void) snprintf(all->names[all->count++], EGRESS_NAME_MAX, "%.*s", EGRESS_NAME_MAX - 1, entry->name);
+}
+
+static int has_ended(struct names *names) {
+    (void) pthread_mutex_lock(&names->lock);
+    int ended = names->ended;
+    (void) pthread_mutex_unlock(&names->lock);
+    return ended;
+}
+
+void names_renew(struct names *names) {
+    if (gate_mode(names->gate) != WIRE_EGRESS_LIST)
+        return;
+    struct renewal *all = calloc(1, sizeof(*all));
+    struct work *w = malloc(sizeof(*w));
+    const long long end = io_now_ms() + NAMES_RENEW_MS;
+    const int64_t since = gate_since(names->gate), oldest = (int64_t) time(NULL) - NAMES_RENEW_FOR;
+    if (all && w) {
+        all->from = since > oldest ? since : oldest;
+        egress_log_each(names->log, collect, all);
+    }
+    for (size_t i = 0; all && w && i < all->count && io_now_ms() < end && !has_ended(names); i++) {
+        w->question = (struct dns_question){.type = DNS_A};
+        (void) snprintf(w->question.name, sizeof(w->question.name), "%s", all->names[i]);
+        if (gate_names(names->gate, w->question.name))
+            (void) answer_opened(names, w); /* what fails now may do the next time, before the address ends */
+    }
+    free(all);
+    free(w);
 }
 
 /* --- its life --------------------------------------------------------------------------------- */
@@ -299,6 +349,11 @@ void names_drop(struct names *names) {
     (void) pthread_mutex_destroy(&names->lock);
     (void) pthread_cond_destroy(&names->more);
     free(names);
+}
+
+void names_counts(struct names *names, uint64_t counts[NAMES_DECISIONS]) {
+    for (size_t i = 0; i < NAMES_DECISIONS; i++)
+        counts[i] = names->counts[i];
 }
 
 struct egress_log *names_log(struct names *names) {

@@ -20,6 +20,15 @@
 #define NAMES_RATE      100 /* queries a second, of one guest, ... */
 #define NAMES_BURST     300 /* ...after a pause */
 
+/* What names have opened is closed after a while (gate.h), though connections to it may go on. So listed names that the
+ * guest has asked for are looked up again every NAMES_RENEW_S seconds, for NAMES_RENEW_FOR seconds after it has
+ * asked last: what they still stand for stays open. */
+#define NAMES_RENEW_S (GATE_LEAST / 3)
+#ifndef NAMES_RENEW_FOR
+#define NAMES_RENEW_FOR 86400
+#endif
+#define NAMES_RENEW_MS 120000 /* one round's lookups, of one guest */
+
 struct names;
 /* The account's own names: 0 and the address (host byte order), or -ENOENT. */
 typedef int names_local(const char *name, uint32_t *address);
@@ -30,6 +39,13 @@ struct names *names_new(struct gate *gate, struct egress_log *log, names_local *
 void names_link(struct names *names, struct link *link);
 /* Answers nothing any more; what is under way ends by itself. NULL will do. */
 void names_end(struct names *names);
+
+/* Looks up what is to stay open; waits for it. */
+void names_renew(struct names *names);
+
+/* Lookups since names_new: those that got an answer, those that got none, and what was dropped of a flood. */
+enum names_decision { NAMES_ALLOWED, NAMES_REFUSED, NAMES_DROPPED, NAMES_DECISIONS };
+void names_counts(struct names *names, uint64_t counts[NAMES_DECISIONS]);
 
 struct names *names_hold(struct names *names);
 void names_drop(struct names *names);

@@ -1,10 +1,12 @@
 /* A helper that starts anew remembers no guest: as soon as one serves, it is told again
  * what each running guest may reach, in case the host's rules were flushed between two
- * helpers; and while a VM runs, one that ends is started again. */
+ * helpers; and while a VM runs, one that ends is started again. And what names have opened
+ * is renewed. */
 #include "internal.h"
 
 #include "../../common/io.h"
 #include "../../common/log.h"
+#include "../daemon/service.h"
 #include "../priv/priv.h"
 
 #include <errno.h>
@@ -88,4 +90,38 @@ void vm_egress_worker(int sock) {
         log_error(0, "cannot watch over banger-helper: %s", strerror(r));
     if (r && fd >= 0)
         (void) close(fd);
+}
+
+/* --- renewing ------------------------------------------------------------------------- */
+
+static void renew(const struct vm_record *r) {
+    struct vm_live *live = vm_live_hold(r);
+    struct names *names = live ? vm_live_names(live) : NULL;
+    if (names)
+        names_renew(names);
+    names_drop(names);
+    if (live)
+        vm_live_drop(live);
+}
+
+static void *keep_renewing(void *arg) {
+    (void) arg;
+    for (;;) {
+        struct vm_records all;
+        struct err e;
+        (void) poll(NULL, 0, NAMES_RENEW_S * 1000);
+        if (vm_running_count() == 0 || vm_records_read(&all, &e))
+            continue;
+        for (size_t i = 0; i < all.count; i++) {
+            if (all.list[i].state == VM_RUNNING)
+                renew(&all.list[i]);
+        }
+        free(all.list);
+    }
+    return NULL;
+}
+
+int vm_egress_renew(struct err *e) {
+    int r = service_keep(keep_renewing);
+    return r ? err_sys(e, -r, "cannot watch over what guests' lookups have opened") : 0;
 }

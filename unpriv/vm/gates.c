@@ -46,12 +46,12 @@ static struct egress_log *open_log(uint32_t slot, int flags) {
     return egress_log_open(file < 0 ? -1 : file);
 }
 
-int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e) {
+int vm_gate_make(struct vm_live *live, const struct vm_record *r, int64_t since, struct err *e) {
     struct egress_rules rules;
     int rc = vm_rules_read(r, &rules, e);
     if (rc)
         return rc;
-    struct gate *gate = gate_new(r->slot, &rules);
+    struct gate *gate = gate_new(r->slot, &rules, since);
     struct names *names = gate ? names_new(gate, open_log(r->slot, O_RDWR | O_CREAT), local_name) : NULL;
     vm_live_gated(live, gate, names);
     return names ? 0 : err_set(e, ENOMEM, "out of memory");
@@ -183,6 +183,16 @@ static void add_log(cJSON *object, struct names *names, const struct vm_record *
     free(asked);
 }
 
+static void add_lookups(cJSON *object, struct names *names) {
+    static const char *const keys[NAMES_DECISIONS] = {"allowed", "refused", "dropped"};
+    uint64_t counts[NAMES_DECISIONS] = {0};
+    cJSON *lookups = cJSON_AddObjectToObject(object, "lookups");
+    if (names)
+        names_counts(names, counts);
+    for (size_t i = 0; i < NAMES_DECISIONS; i++)
+        (void) cJSON_AddNumberToObject(lookups, keys[i], (double) counts[i]);
+}
+
 static int show(struct vm_live *live, const struct vm_record *r, cJSON **result, struct err *e) {
     struct egress_rules rules;
     int rc = vm_rules_read(r, &rules, e);
@@ -197,6 +207,7 @@ static int show(struct vm_live *live, const struct vm_record *r, cJSON **result,
         gate_each(gate, add_opened, open);
     gate_drop(gate);
     struct names *names = vm_live_names(live);
+    add_lookups(object, names);
     add_log(object, names, r, &rules);
     names_drop(names);
     return 0;

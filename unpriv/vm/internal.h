@@ -127,8 +127,8 @@ int vm_disk_grow(const struct vm_record *r, struct err *e);
 
 /* The rules of a record. 0 or a negative errno. */
 int vm_rules_read(const struct vm_record *r, struct egress_rules *rules, struct err *e);
-/* The lock is held: gives a VM that is about to run, or was found running, its gate. */
-int vm_gate_make(struct vm_live *live, const struct vm_record *r, struct err *e);
+/* The lock is held: gives a VM that is about to run, or was found running, its gate. It began then. */
+int vm_gate_make(struct vm_live *live, const struct vm_record *r, int64_t since, struct err *e);
 /* The lock is held: from now on the VM may reach what the rules say, also while it runs. All of it or nothing. */
 int vm_egress_change(uint64_t op, struct vm_live *live, struct vm_record *r, const struct egress_rules *rules,
                      struct err *e);
@@ -140,6 +140,8 @@ int vm_egress_mend(uint64_t op, struct vm_live *live, struct vm_record *r, struc
 /* For priv_on_net_worker: tells that worker what the running guests may reach, and
  * watches over it, in a thread of its own. */
 void vm_egress_worker(int sock);
+/* Starts the thread that has names looked up whose addresses are to stay open (egress/names.h). */
+int vm_egress_renew(struct err *e);
 
 /* --- dns.c ---------------------------------------------------------------------------- */
 

@@ -92,7 +92,7 @@ static void adopt(struct vm_live *live, struct vm_record *r, int pidfd) {
     struct err e;
     pthread_t thread;
     pthread_attr_t attr;
-    if (vm_live_began(live, pidfd, &e) || vm_gate_make(live, r, &e))
+    if (vm_live_began(live, pidfd, &e) || vm_gate_make(live, r, r->started, &e))
         log_error(0, "VM %s: %s", r->name, e.text);
     r->state = VM_RUNNING;
     if (store_vm_update(r, &e))
@@ -219,5 +219,8 @@ int vm_recover(struct err *e) {
     vm_publish_recover();
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
-    return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : vm_idle_watch(e);
+    if (rc)
+        return err_sys(e, -rc, "cannot look at the VMs' folders");
+    rc = vm_egress_renew(e);
+    return rc ? rc : vm_idle_watch(e);
 }

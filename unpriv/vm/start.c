@@ -58,7 +58,7 @@ static int network_up(struct starting *s, struct vm_live *live, struct err *e) {
     if (tap < 0)
         return tap;
     s->fds[SPAWN_TAP] = named ? -1 : tap;
-    int rc = vm_gate_make(live, r, e);
+    int rc = vm_gate_make(live, r, time(NULL), e);
     return rc ? rc : gate_apply(live->gate, s->rpc->op, e);
 }
 

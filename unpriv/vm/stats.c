@@ -33,10 +33,16 @@ void vm_usage_read(const struct vm_record *r, struct vm_usage *out) {
         return;
     struct err e;
     cleanup_fd int pidfd = vm_live_pidfd(live);
+    struct names *names = vm_live_names(live);
     vm_live_drop(live);
     out->runs = pidfd >= 0;
     if (out->runs && monitor_usage(r->slot, pidfd, &out->usage, &e))
         out->usage.have = 0;
+    if (names) {
+        names_counts(names, out->lookups);
+        out->usage.have |= USAGE_LOOKUPS;
+    }
+    names_drop(names);
     read_disks(r, out);
 }
 
