@@ -20,6 +20,7 @@
  *     tools.c    mise, where a workspace asks for it
  *     service.c  what the agent itself can be asked, each in a process like a command's
  *     service_ports.c  the ports that are listened on
+ *     service_session.c, session_*.c  sessions (session.h)
  *
  * The binary is static, includes common/mux.h and common/tree.h and nothing else of common/, and
  * allocates only what is bounded here. */
@@ -197,6 +198,7 @@ struct agent_open {
     const char *cwd, *user;
     char **argv, **envp; /* NULL-terminated */
     char *text;
+    const int *input; /* the command's standard input; NULL: a pipe */
 };
 
 /* 0, -EINVAL (the payload is not exactly one OPEN) or -ENOMEM. */
@@ -230,13 +232,18 @@ int agent_path_next(const char **at, const char *name, char *file, size_t size);
 char **agent_tools_words(const struct agent_open *open, const char *path, const char *home);
 
 /* Starts a command. Fills pid and descriptors (nonblocking, close-on-exec; with a
- * terminal `in` and `out` are its master and a duplicate of it, `err` is -1).
+ * terminal `in` and `out` are its master and a duplicate of it, `err` is -1; with an
+ * input of its own `in` is -1).
  * Returns 0, or 126 or 127 with `reason` a line that says why. */
 struct agent_process {
     pid_t pid;
     int in, out, err;
 };
 int agent_spawn(const struct agent_open *open, struct agent_process *process, char *reason, size_t size);
+/* Makes a folder with all above it; what cannot be made is not there afterwards. */
+void agent_path_make(const char *path, mode_t mode);
+/* PATH of an environment. */
+const char *agent_path_of(char *const envp[]);
 
 /* A service of the agent's own, argv[0] its name: its exit status, 127 where there is none of that
  * name. It answers on stdout; when it fails, one line on stderr says why. */
@@ -244,6 +251,9 @@ int agent_service(int argc, char **argv);
 int service_stats(int argc, char **argv);
 int service_put(int argc, char **argv);
 int service_get(int argc, char **argv);
+
+/* "session": session.h. */
+int service_session(int argc, char **argv);
 
 /* "ports": the ports that the guest's programs listen on. */
 int service_ports(int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct {
     {"ports", service_ports},
     {"put", service_put},
     {"get", service_get},
+    {"session", service_session},
 };
 
 int agent_service(int argc, char **argv) {

@@ -172,8 +172,14 @@ static int nonblocking(int fd) {
 }
 
 /* Pipes; ours[] and theirs[] in the order of the standard streams. */
-static int pipes_make(int ours[3], int theirs[3]) {
+static int pipes_make(const struct agent_open *request, int ours[3], int theirs[3]) {
     for (int i = 0; i < 3; i++) {
+        if (i == 0 && request->input) {
+            theirs[0] = fcntl(*request->input, F_DUPFD_CLOEXEC, 3);
+            if (theirs[0] < 0)
+                return -errno;
+            continue;
+        }
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) < 0)
             return -errno;
@@ -233,8 +239,7 @@ static int launch(struct child *child, pid_t *pid, char *reason, size_t size) {
     return explain(child, reason, size);
 }
 
-/* With all above it; what cannot be made is told when it cannot be entered. */
-static void folder_make(const char *path) {
+void agent_path_make(const char *path, mode_t mode) {
     char part[4096];
     size_t size = strlen(path);
     if (size >= sizeof part)
@@ -244,11 +249,11 @@ static void folder_make(const char *path) {
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        (void) mkdir(part, 0755);
+        (void) mkdir(part, mode);
     }
 }
 
-static const char *path_of(char *const envp[]) {
+const char *agent_path_of(char *const envp[]) {
     for (size_t i = 0; envp[i]; i++)
         if (strncmp(envp[i], "PATH=", 5) == 0)
             return envp[i] + 5;
@@ -266,16 +271,16 @@ int agent_spawn(const struct agent_open *open, struct agent_process *process, ch
         return 126;
     }
     if (open->flags & MUX_OPEN_MAKE_CWD)
-        folder_make(open->cwd);
+        agent_path_make(open->cwd, 0755);
     child = (struct child){
         .open = open, .user = &user, .argv = open->argv, .envp = agent_environment(&user, tty, open->envp)};
-    int code = child.envp ? tty ? tty_make(open, &user, ours, theirs) : pipes_make(ours, theirs) : -ENOMEM;
+    int code = child.envp ? tty ? tty_make(open, &user, ours, theirs) : pipes_make(open, ours, theirs) : -ENOMEM;
     int status = 126;
     if (code < 0) {
         (void) snprintf(reason, size, "banger: cannot start a command: %s\n", strerror(-code));
     } else {
         memcpy(child.stdio, theirs, sizeof theirs);
-        child.path = path_of(child.envp);
+        child.path = agent_path_of(child.envp);
         child.tools = agent_tools_words(open, child.path, user.home);
         status = launch(&child, &process->pid, reason, size);
     }

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . tests/e2e/setup.sh
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(refusals config headline exec workspace anyimage build recipes kernels lifecycle copy idle disks registered network dns egress publish hostile cancel crash seeing firecracker)
+[ ${#parts[@]} -gt 0 ] || parts=(refusals config headline exec workspace anyimage build recipes kernels lifecycle session copy idle disks registered network dns egress publish hostile cancel crash seeing firecracker)
 for part in "${parts[@]}"; do
     echo "--- $part (at $SECONDS s)"
     # shellcheck disable=SC1090

@@ -19,7 +19,7 @@ struct question {
     int ours; /* the client's end: here nobody else's */
     char *answer;
     size_t size, have;
-    char complaint[160]; /* the first line of what the service wrote to stderr */
+    char complaint[320]; /* the first line of what the service wrote to stderr */
     size_t complained;
     uint8_t packet[PACKET_MAX];
 };
@@ -95,10 +95,30 @@ static int wait_answer(struct question *q, int timeout_ms) {
     }
 }
 
-static int ask(struct question *q, const char *service, const void *open, uint32_t size, int timeout_ms,
-               struct err *e) {
+/* The whole input at once: it fits the window. 0 or -EPIPE. */
+static int send_input(struct question *q, const uint8_t *input, size_t size) {
+    uint8_t piece[MUX_PAYLOAD_MAX] = {0}; /* its first byte is the stream's number, 0 */
+    struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_DATA, .channel = q->channel.id};
+    (void) pthread_mutex_lock(&q->link->lock);
+    q->channel.in_sent = (uint32_t) size;
+    (void) pthread_mutex_unlock(&q->link->lock);
+    for (size_t part; size; input += part, size -= part) {
+        part = size < sizeof(piece) - 1 ? size : sizeof(piece) - 1;
+        memcpy(piece + 1, input, part);
+        header.length = (uint32_t) part + 1;
+        if (link_send(q->link, &header, piece))
+            return -EPIPE;
+    }
+    header.type = MUX_EOF;
+    header.length = 1;
+    piece[0] = 0;
+    return link_send(q->link, &header, piece);
+}
+
+static int ask(struct question *q, const char *service, const void *open, uint32_t size, const struct link_input *input,
+               int timeout_ms, struct err *e) {
     struct mux_header header = {.magic = MUX_MAGIC, .type = MUX_OPEN, .channel = q->channel.id, .length = size};
-    if (link_send(q->link, &header, open))
+    if (link_send(q->link, &header, open) || (input && send_input(q, input->bytes, input->size)))
         return err_set(e, EPIPE, "the connection to the guest's agent broke");
     int rc = wait_answer(q, timeout_ms);
     if (rc || q->channel.end != LINK_EXITED) {
@@ -112,13 +132,13 @@ static int ask(struct question *q, const char *service, const void *open, uint32
     if (q->channel.end != LINK_EXITED)
         return err_set(e, EPROTO, "the guest's agent broke off its answer to \"%s\"", service);
     if (q->channel.exit.signaled || q->channel.exit.code)
-        return err_set(e, EREMOTEIO, "the guest's agent could not answer \"%s\": %s", service,
-                       q->complaint[0] ? q->complaint : "it gave no reason");
+        return err_set(e, EREMOTEIO, "%s", q->complaint[0] ? q->complaint : "it gave no reason");
     q->answer[q->have] = 0;
     return (int) q->have;
 }
 
-int link_ask(struct link *link, const char *const argv[], char *answer, size_t size, int timeout_ms, struct err *e) {
+int link_ask_with(struct link *link, const char *const argv[], const struct link_input *input, char *answer,
+                  size_t size, int timeout_ms, struct err *e) {
     uint8_t open[LINK_QUESTION_MAX];
     cleanup_fd int theirs = -1;
     cleanup_fd int ours = -1;
@@ -136,11 +156,16 @@ int link_ask(struct link *link, const char *const argv[], char *answer, size_t s
     *q = (struct question){.link = link, .ours = ours, .answer = answer, .size = size};
     int rc = link_channel_add(link, &q->channel, theirs);
     if (rc == 0) {
-        rc = ask(q, argv[0], open, length, timeout_ms, e);
+        rc = ask(q, argv[0], open, length, input, timeout_ms, e);
         link_channel_remove(link, &q->channel);
     } else {
         (void) err_sys(e, -rc, "opening a channel to the guest's agent");
     }
     free(q);
     return rc;
+}
+
+int link_ask(struct link *link, const char *const argv[], char *answer, size_t size, int timeout_ms, struct err *e) {
+    int rc = link_ask_with(link, argv, NULL, answer, size, timeout_ms, e);
+    return rc == -EREMOTEIO ? err_prefix(e, "the guest's agent could not answer \"%s\"", argv[0]) : rc;
 }

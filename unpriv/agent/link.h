@@ -57,4 +57,13 @@ int link_exec(struct link *link, const void *open, uint32_t size, int client, st
 int link_ask(struct link *link, const char *const argv[], char *answer, size_t size, int timeout_ms, struct err *e);
 #define LINK_QUESTION_MAX 8192 /* bytes of argv, and 18 */
 
+/* What a service reads: at most MUX_WINDOW bytes, then its end. */
+struct link_input {
+    const void *bytes;
+    size_t size;
+};
+/* The same with an input (NULL: none), and at -EREMOTEIO only the service's line: what it says is meant for people. */
+int link_ask_with(struct link *link, const char *const argv[], const struct link_input *input, char *answer,
+                  size_t size, int timeout_ms, struct err *e);
+
 #endif

@@ -19,6 +19,7 @@
 #include "registry.h"
 #include "run.h"
 #include "session.h"
+#include "sessions.h"
 #include "ssh.h"
 #include "stats.h"
 #include "stores.h"
@@ -163,6 +164,48 @@ static const struct option doctor_options[] = {
     END_OPTION,
 };
 static const struct option quiet_options[] = {QUIET_OPTION, HELP_OPTION, END_OPTION};
+static const struct option session_start_options[] = {
+    {OPT_NAME, "name", 'n', OPTION_NAME, "NAME", "the session's name", resolve_name},
+    {OPT_STDIN_MODE, "stdin-mode", 0, OPTION_CHOICE, "pipe|detached",
+     "its input: what is sent to it, or none (default detached)", NULL},
+    {OPT_REQUIRE_COMMAND, "require-command", 0, OPTION_WORDS, "COMMAND", "what must be in the guest too; repeatable",
+     NULL},
+    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default as for vm exec)", NULL},
+    {OPT_ENV, "env", 'e', OPTION_LIST, "NAME=VALUE", "a variable for the command; repeatable", NULL},
+    {OPT_USER, "user", 'u', OPTION_TEXT, "USER", "account in the guest, or USER:GROUP", NULL},
+    JSON_OPTION,
+    QUIET_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option session_logs_options[] = {
+    {OPT_STREAM, "stream", 0, OPTION_CHOICE, "stdout|stderr", "which of the two (default stdout)", NULL},
+    {OPT_FOLLOW, "follow", 'f', OPTION_FLAG, NULL, "go on with what comes, until the session ends", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option session_send_options[] = {
+    {OPT_CLOSE, "close", 0, OPTION_FLAG, NULL, "it gets no more input after this", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option session_stop_options[] = {
+    {OPT_GRACE, "grace", 0, OPTION_COUNT, "SECONDS", "time to end before it is killed (default 10)", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option session_kill_options[] = {
+    {OPT_SIGNAL, "signal", 's', OPTION_SIGNAL, "SIGNAL", "signal for its process group (default KILL)", NULL},
+    JSON_OPTION,
+    HELP_OPTION,
+    END_OPTION,
+};
+static const struct option acp_options[] = {
+    {OPT_CWD, "cwd", 'w', OPTION_TEXT, "PATH", "folder in the guest (default as for vm exec)", NULL},
+    HELP_OPTION,
+    END_OPTION,
+};
 static const struct option stop_options[] = {
     {OPT_GRACE, "grace", 0, OPTION_COUNT, "SECONDS", "time to shut down before it is forced (default 20)", NULL},
     QUIET_OPTION,
@@ -405,6 +448,24 @@ const struct command commands[] = {
      logs_details},
     {"vm", "stats", NULL, "[NAME...] [OPTIONS]", "Show what VMs use, by their own word and by the host's",
      stats_options, 0, -1, 0, command_stats, stats_details},
+    {"vm", "acp", NULL, "NAME [OPTIONS]", "Bridge standard input and output to `opencode acp` in a VM", acp_options, 1,
+     1, 0, command_acp, acp_details},
+    {"vm session", "start", NULL, "NAME [OPTIONS] -- COMMAND...", "Start a command that goes on without this one",
+     session_start_options, 1, 1, 2, command_session_start, session_start_details},
+    {"vm session", "list", "ls", "NAME [OPTIONS]", "List a VM's sessions", show_options, 1, 1, 0, command_session_list,
+     NULL},
+    {"vm session", "show", NULL, "NAME SESSION [OPTIONS]", "Show a session", show_options, 2, 2, 0,
+     command_session_show, NULL},
+    {"vm session", "logs", NULL, "NAME SESSION [OPTIONS]", "Show what a session has written", session_logs_options, 2,
+     2, 0, command_session_logs, session_logs_details},
+    {"vm session", "send", NULL, "NAME SESSION [TEXT] [OPTIONS]", "Send a session input", session_send_options, 2, 3, 0,
+     command_session_send, session_send_details},
+    {"vm session", "attach", NULL, "NAME SESSION", "Show what a session writes and send it input", plain_options, 2, 2,
+     0, command_session_attach, session_attach_details},
+    {"vm session", "stop", NULL, "NAME SESSION [OPTIONS]", "End a session", session_stop_options, 2, 2, 0,
+     command_session_stop, session_stop_details},
+    {"vm session", "kill", NULL, "NAME SESSION [OPTIONS]", "Send a session a signal", session_kill_options, 2, 2, 0,
+     command_session_kill, NULL},
     {"image", "list", "ls", "[OPTIONS]", "List images", list_options, 0, 0, 0, command_image_list, NULL},
     {"image", "show", NULL, "NAME [OPTIONS]", "Show an image", show_options, 1, 1, 0, command_image_show, NULL},
     {"image", "pull", NULL, "NAME|REF [OPTIONS]", "Get an image from the catalog or a registry", image_pull_options, 1,

@@ -132,6 +132,16 @@ static int take_port(const struct option *o, const char *text, struct invocation
     return 0;
 }
 
+static int take_word(const struct option *o, const char *text, struct invocation *in, struct err *e) {
+    if (!*text)
+        return bad_value(o, "\"\"", "a value that is not empty", e);
+    if (in->word_count >= OPTION_WORDS_MAX)
+        return err_set(e, EINVAL, "--%s can be given at most %d times: leave some out", o->name, OPTION_WORDS_MAX);
+    in->words[in->word_count++] = text;
+    in->values[o->id].given = 1;
+    return 0;
+}
+
 static int take_value(const struct option *o, const char *text, struct invocation *in, struct err *e) {
     struct option_value *v = &in->values[o->id];
     v->text = text;
@@ -185,6 +195,8 @@ static int take_value(const struct option *o, const char *text, struct invocatio
             return err_set(e, EINVAL, "--%s can be given at most %d times: leave some out", o->name, OPTION_LIST_MAX);
         in->list[in->list_count++] = text;
         break;
+    case OPTION_WORDS:
+        return take_word(o, text, in, e);
     case OPTION_PORT:
         return take_port(o, text, in, e);
     case OPTION_TEXT:

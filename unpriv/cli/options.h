@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTION_LIST_MAX 128
+#define OPTION_LIST_MAX  128
+#define OPTION_WORDS_MAX 32
 
 enum option_id {
     OPT_HELP,
@@ -79,6 +80,10 @@ enum option_id {
     OPT_FOLLOW,
     OPT_PUBLISH,
     OPT_REMOVE,
+    OPT_STDIN_MODE,
+    OPT_REQUIRE_COMMAND,
+    OPT_STREAM,
+    OPT_CLOSE,
     ARG_POSITIONAL, /* not an option: a positional argument was given */
     ARG_COMMAND,    /* not an option: a command was given after -- */
     OPT_COUNT,
@@ -97,6 +102,7 @@ enum option_kind {
     OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
     OPTION_EGRESS, /* unpriv/egress/rules.h */
     OPTION_LIST,   /* NAME=value, may be repeated */
+    OPTION_WORDS,  /* a text, may be repeated */
     OPTION_PORT,   /* [IP:]HOST:GUEST[/udp], may be repeated */
 };
 
@@ -136,6 +142,8 @@ struct invocation {
     struct option_value values[OPT_COUNT];
     const char *list[OPTION_LIST_MAX];
     size_t list_count;
+    const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORDS */
+    size_t word_count;
     const char *ports[PUBLISH_MAX]; /* of OPTION_PORT */
     size_t port_count;
     const char **arguments; /* positional, argument_count; NULL-terminated */

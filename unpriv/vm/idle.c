@@ -1,5 +1,6 @@
 /* VMs that nobody uses are stopped after a while, where the account has asked for that.
- * Used is what a command, a copy or a start is under way in, or was within that time. */
+ * Used is what a command, a copy or a start is under way in, or was within that time, and
+ * what a session runs in: the guest is asked before it would be stopped. */
 #include "internal.h"
 
 #include "../../common/log.h"
@@ -77,6 +78,10 @@ static void look(const struct vm_record *r) {
     if (store_touch_get(r->id, &stored, &e) || (touched > stored && store_touch_set(r->id, touched, &e)))
         log_error(0, "VM %s: %s", r->name, e.text);
     int stale = live->users == 0 && vm_live_runs(live) && time(NULL) - touched >= after;
+    if (stale && vm_sessions_running(live) > 0) {
+        live->touched = time(NULL);
+        stale = 0;
+    }
     vm_live_drop(live);
     if (stale)
         stop_stale(r->id);

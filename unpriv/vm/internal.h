@@ -35,6 +35,8 @@ struct vm_live {
 /* The entry for a record, made when there is none; counted. */
 struct vm_live *vm_live_hold(const struct vm_record *r);
 void vm_live_drop(struct vm_live *live);
+/* The same for one that is not starting just now: NULL with `e` filled. */
+struct vm_live *vm_live_up(const struct vm_record *r, struct err *e);
 
 /* Finds the VM by name or id, takes its lock, reads its record. Gives up with
  * -ECANCELED when the client goes away meanwhile. Pair with vm_unlock. */
@@ -248,9 +250,16 @@ int vm_snapshot_open(uint64_t op, const struct vm_record *r, struct err *e);
 /* 1 when the record's root disk is one. */
 int vm_is_snapshot(const struct vm_record *r);
 
+/* --- sessions.c ---------------------------------------------------------------------- */
+
+/* How many sessions run in the VM: what its guest says, 0 where it does not. */
+int vm_sessions_running(struct vm_live *live);
+
 /* --- names.c, resolv.c, json.c ---------------------------------------------------- */
 
-/* 0, or -EINVAL with a sentence, for a name that is no DNS label (RFC 1123, 2.1). */
+/* 1 when it is a DNS label (RFC 1123, 2.1) in small letters. */
+int vm_label(const char *name);
+/* 0, or -EINVAL with a sentence, for a name that is none, or that looks like an id. */
 int vm_name_check(const char *name, struct err *e);
 /* A readable random name: "brisk-otter", from the second `attempt` on with a number. */
 void vm_name_random(char name[STORE_NAME_MAX], unsigned attempt);
@@ -323,6 +332,13 @@ int vm_command_service(const char *const argv[], struct vm_command *command, str
 int vm_exec(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, const struct vm_command *command,
             cJSON **result, struct err *e);
 
+/* The request's command as the image wants it run; where there is a workspace, whose files
+ * are root's, the image's user does not count. `enter`: it is where the command runs by default. */
+int vm_command_asked(const struct rpc *rpc, const char *image, const char *workspace, int enter,
+                     struct vm_command *command, struct err *e);
+/* vm_exec in a VM that is up already. Takes the command. */
+int vm_exec_in(struct rpc *rpc, const struct vm_record *r, struct vm_command *command, cJSON **result, struct err *e);
+
 /* Runs the request's `prepare` command in the VM, if there is one; one that fails is an error unless it may. */
 int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r, struct err *e);
 
@@ -336,6 +352,7 @@ int vm_power_off(struct vm_live *live, const struct vm_record *r, int grace_ms, 
 /* --- handlers (ops.c has the table) -------------------------------------------------- */
 rpc_handler vm_op_create, vm_op_start, vm_op_stop, vm_op_kill, vm_op_delete, vm_op_list, vm_op_show, vm_op_exec,
     vm_op_run, vm_op_logs, vm_op_build, vm_op_restart, vm_op_set, vm_op_egress, vm_op_stats, vm_op_publish,
-    vm_op_publishable, vm_op_ports, vm_op_copy;
+    vm_op_publishable, vm_op_ports, vm_op_copy, vm_op_session_start, vm_op_session_list, vm_op_session_show,
+    vm_op_session_stop, vm_op_session_kill, vm_op_session_logs, vm_op_session_send, vm_op_session_attach;
 
 #endif

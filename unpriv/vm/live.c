@@ -56,6 +56,18 @@ struct vm_live *vm_live_hold(const struct vm_record *r) {
     return live;
 }
 
+struct vm_live *vm_live_up(const struct vm_record *r, struct err *e) {
+    struct vm_live *live = vm_live_hold(r);
+    if (!live) {
+        (void) err_set(e, ENOMEM, "out of memory");
+    } else if (r->state == VM_STARTING && vm_live_runs(live)) {
+        (void) err_set(e, EAGAIN, "VM %s is still starting: try again when `banger vm list` says running", r->name);
+        vm_live_drop(live);
+        live = NULL;
+    }
+    return live;
+}
+
 void vm_live_drop(struct vm_live *live) {
     (void) pthread_mutex_lock(&table);
     int last = --live->holders == 0;

@@ -51,12 +51,16 @@ static int looks_like_id(const char *name) {
     return strlen(name) == 16 && strspn(name, "0123456789abcdef") == 16;
 }
 
-int vm_name_check(const char *name, struct err *e) {
+int vm_label(const char *name) {
     size_t length = strlen(name);
     int good = length >= 1 && length <= 63 && is_alnum(name[0]) && is_alnum(name[length - 1]);
     for (size_t i = 0; good && i < length; i++)
         good = is_alnum(name[i]) || name[i] == '-';
-    if (!good)
+    return good;
+}
+
+int vm_name_check(const char *name, struct err *e) {
+    if (!vm_label(name))
         return err_set(e, EINVAL,
                        "\"%.80s\" cannot be a VM's name: use 1 to 63 lower-case letters, digits and inner hyphens",
                        name);

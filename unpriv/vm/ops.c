@@ -33,6 +33,14 @@ const struct rpc_op vm_ops[] = {
     {"vm.publish", vm_op_publish},
     {"vm.publishable", vm_op_publishable},
     {"vm.ports", vm_op_ports},
+    {"vm.session.start", vm_op_session_start},
+    {"vm.session.list", vm_op_session_list},
+    {"vm.session.show", vm_op_session_show},
+    {"vm.session.stop", vm_op_session_stop},
+    {"vm.session.kill", vm_op_session_kill},
+    {"vm.session.logs", vm_op_session_logs},
+    {"vm.session.send", vm_op_session_send},
+    {"vm.session.attach", vm_op_session_attach},
     {NULL, NULL},
 };
 /* clang-format on */

@@ -78,10 +78,8 @@ int vm_prepare(struct rpc *rpc, struct vm_live *live, const struct vm_record *r,
                    r->name, exit.signaled ? "signal" : "status", exit.code);
 }
 
-/* The request's command as the image wants it run; where there is a workspace, whose files
- * are root's, the image's user does not count. `enter`: it is where the command runs by default. */
-static int parse(const struct rpc *rpc, const char *image, const char *workspace, int enter, struct vm_command *command,
-                 struct err *e) {
+int vm_command_asked(const struct rpc *rpc, const char *image, const char *workspace, int enter,
+                     struct vm_command *command, struct err *e) {
     cJSON *config = NULL;
     int rc = run_config_read(engine.state, image, &config, e);
     if (config && workspace[0])
@@ -92,17 +90,9 @@ static int parse(const struct rpc *rpc, const char *image, const char *workspace
     return rc;
 }
 
-/* In a VM that is up already. Takes the command. */
-static int exec_in(struct rpc *rpc, const struct vm_record *r, struct vm_command *command, cJSON **result,
-                   struct err *e) {
-    int rc = 0;
-    struct vm_live *live = vm_live_hold(r);
-    if (!live)
-        rc = err_set(e, ENOMEM, "out of memory");
-    else if (r->state == VM_STARTING && vm_live_runs(live))
-        rc = err_set(e, EAGAIN, "VM %s is still starting: try again when `banger vm list` says running", r->name);
-    else
-        rc = vm_exec(rpc, live, r, command, result, e);
+int vm_exec_in(struct rpc *rpc, const struct vm_record *r, struct vm_command *command, cJSON **result, struct err *e) {
+    struct vm_live *live = vm_live_up(r, e);
+    int rc = live ? vm_exec(rpc, live, r, command, result, e) : -e->code;
     if (live)
         vm_live_drop(live);
     free(command->open);
@@ -114,8 +104,8 @@ int vm_op_exec(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_command command;
     int rc = vm_asked(rpc, &r, e);
     if (rc == 0)
-        rc = parse(rpc, r.image, r.workspace, 1, &command, e);
-    return rc ? rc : exec_in(rpc, &r, &command, result, e);
+        rc = vm_command_asked(rpc, r.image, r.workspace, 1, &command, e);
+    return rc ? rc : vm_exec_in(rpc, &r, &command, result, e);
 }
 
 int vm_op_copy(struct rpc *rpc, cJSON **result, struct err *e) {
@@ -131,7 +121,7 @@ int vm_op_copy(struct rpc *rpc, cJSON **result, struct err *e) {
     int rc = store_vm_get(name, &r, e);
     if (rc == 0)
         rc = vm_command_service(argv, &command, e);
-    return rc ? rc : exec_in(rpc, &r, &command, result, e);
+    return rc ? rc : vm_exec_in(rpc, &r, &command, result, e);
 }
 
 /* A VM made for one command is gone with it: the client asked for that, or left. */
@@ -156,7 +146,7 @@ int vm_op_run(struct rpc *rpc, cJSON **result, struct err *e) {
     const char *workspace = name ? json_string_or(rpc->args, "workspace", "", e) : NULL;
     int rc = workspace ? store_image_get(name, &image, e) : -EINVAL;
     if (rc == 0)
-        rc = parse(rpc, image.id, workspace, 0, &command, e);
+        rc = vm_command_asked(rpc, image.id, workspace, 0, &command, e);
     if (rc)
         return rc;
     int removed = json_true(rpc->args, "remove");
