@@ -7,11 +7,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } services[] = {
-    {"stats", service_stats},
-    {"ports", service_ports},
-    {"put", service_put},
-    {"get", service_get},
-    {"session", service_session},
+    {"stats", service_stats}, {"ports", service_ports},     {"put", service_put},
+    {"get", service_get},     {"session", service_session},
 };
 
 int agent_service(int argc, char **argv) {

@@ -193,6 +193,7 @@ static int begin(int folder, struct agent_session *session, struct agent_open *o
     }
     open->input = &input;
     int status = agent_spawn(open, &process, report->reason, sizeof report->reason);
+    open->input = NULL;
     (void) close(input);
     if (status)
         return status;

@@ -122,10 +122,12 @@ static ssize_t file_read(int folder, const char *name, char *text, size_t size) 
     if (fd < 0)
         return -errno;
     ssize_t got = read(fd, text, size - 1);
-    int code = errno;
+    int code = got < 0 ? -errno : 0;
     (void) close(fd);
-    text[got > 0 ? got : 0] = '\0';
-    return got < 0 ? -code : got;
+    if (code < 0)
+        return code;
+    text[got] = '\0';
+    return got;
 }
 
 static int state_read(int folder, struct agent_session *session) {
@@ -184,7 +186,7 @@ int agent_session_lock(int folder, const char *file) {
 
 /* The session as it is by now: the state file has the last word but one, the keeper's lock the last. */
 static int session_read(int folder, const char *name, struct agent_session *session) {
-    char who[sizeof session->attached];
+    char who[sizeof session->attached] = "";
     *session = (struct agent_session){0};
     (void) snprintf(session->name, sizeof session->name, "%s", name);
     int code = state_read(folder, session);
@@ -317,13 +319,13 @@ static int is_running(const char *name) {
 }
 
 int agent_session_make(const struct agent_session *session, int *guard, char *why, size_t size) {
-    int base = base_open(), folder = base;
+    int base = base_open(), folder = 0;
     *guard = base < 0 ? base : guard_take(base);
-    if (*guard < 0)
+    if (*guard < 0) {
         folder = *guard;
-    else if (is_running(session->name))
+    } else if (is_running(session->name)) {
         folder = -EEXIST;
-    else {
+    } else {
         agent_session_remove(session->name);
         folder = room_make();
     }

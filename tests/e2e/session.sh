@@ -28,21 +28,21 @@ contains "list" "$(talk list)" "exited 3"
 
 # Looked up first: what is missing is named, nothing is started, nothing is left.
 capture talk start --name never --require-command no-such-tool --require-command sh -- sleep 100
-equal "a missing command is named" "$status $err" "1 banger: VM talk: not in the guest, so nothing was started: no-such-tool"
+contains "a missing command is named" "$status $err" "1 banger: VM talk: not in the guest, so nothing was started: no-such-tool"
 capture talk start --name never -- no-such-command
 contains "the command itself too" "$status $err" "1 banger: VM talk: not in the guest, so nothing was started: no-such-command"
 capture talk start --name never --cwd /no/where -- sleep 100
-equal "and the folder" "$status $err" "1 banger: VM talk: cannot enter the folder /no/where in the guest: No such file or directory"
+contains "and the folder" "$status $err" "1 banger: VM talk: cannot enter the folder /no/where in the guest: No such file or directory"
 capture talk start --name Never -- true
 equal "a bad name is refused" "$status" 2
 capture talk show never
-equal "nothing is left of those" "$status $err" "1 banger: VM talk: there is no session never"
+contains "nothing is left of those" "$status $err" "1 banger: VM talk: there is no session never"
 
 # A pipe-mode session over the death of client, engine and daemon.
 talk start --name long --stdin-mode pipe -q -- sh -c 'while read -r l; do echo "got $l"; done; echo over; exit 5' >/dev/null
 pid=$(shown long pid)
 capture talk start --name long -- true
-equal "a name in use is refused" "$status $err" "1 banger: VM talk: session long runs already: choose another name, or stop it first"
+contains "a name in use is refused" "$status $err" "1 banger: VM talk: session long runs already: choose another name, or stop it first"
 talk send long one
 kill -9 "$(alice daemon status --json | jq -r .pid)"
 echo two | talk send long
@@ -56,7 +56,7 @@ check "which got all of it" until_true 10 logged long "$(printf 'got one\ngot tw
 mkfifo "$WORLD/keys"
 chmod 666 "$WORLD/keys"
 exec 7<>"$WORLD/keys"
-start alice banger vm session attach talk long <"$WORLD/keys" >"$WORLD/attached" 2>&1
+start alice sh -c 'exec banger vm session attach talk long <"$0"' "$WORLD/keys" >"$WORLD/attached" 2>&1
 attached() { [ -n "$(shown long attached)" ]; }
 check "attached" until_true 20 attached
 capture talk attach long </dev/null
@@ -70,7 +70,7 @@ equal "Ctrl-C detaches: 130" "$?" 130
 detached() { ! attached; }
 check "and it is free again" until_true 20 detached
 equal "and runs" "$(shown long state)" running
-start alice banger vm session attach talk long <"$WORLD/keys" >"$WORLD/attached" 2>&1
+start alice sh -c 'exec banger vm session attach talk long <"$0"' "$WORLD/keys" >"$WORLD/attached" 2>&1
 check "attached again" until_true 20 attached
 talk send long --close </dev/null
 wait "$client"
@@ -90,7 +90,7 @@ talk start --name mild -q -- sleep 1000 >/dev/null
 equal "kill --signal" "$(talk kill mild --signal USR1 >/dev/null; until_true 10 has_ended mild; shown mild signal)" 10
 talk start --name chatty -q -- seq 1500000 >/dev/null
 check "a chatty one ends" until_true 90 has_ended chatty
-contains "its log is bounded" "$(inside 'du -s --apparent-size -B 1M /root/.cache/banger/sessions/chatty')" "4"
+check "its log is bounded" test "$(inside 'cat /root/.cache/banger/sessions/chatty/stdout* | wc -c')" -le $((4 << 20))
 equal "and keeps the newest" "$(talk logs chatty | tail -n 1)" 1500000
 
 # acp: opencode's own words through, and one sentence where there is none.
@@ -102,6 +102,7 @@ equal "acp carries standard input and output" "$(printf '{"ping":1}\n' | alice v
 # A session ends with its guest; what it wrote is there afterwards.
 talk start --name last -q -- sh -c 'echo kept; sleep 1000' >/dev/null
 check "the last one is up" until_true 10 logged last kept
+inside sync
 alice vm kill talk >/dev/null
 capture talk list
 contains "of a stopped VM: one sentence" "$status $err" "1 banger: VM talk is not running; \`banger vm start talk\` starts it"
