@@ -80,11 +80,14 @@ static int folder_find(struct agent_open *open, const struct agent_user *user) {
     const char *cwd = open->cwd;
     if (chdir("/") == 0 && (open->flags & MUX_OPEN_MAKE_CWD))
         agent_path_make(cwd, 0755);
-    if (cwd[0] ? chdir(cwd) < 0 : chdir(user->home) < 0 && chdir("/") < 0)
+    int entered = cwd[0] && chdir(cwd) == 0;
+    if (!entered && cwd[0] && !(open->flags & MUX_OPEN_WORKSPACE))
         return refuse("cannot enter the folder %.200s in the guest: %s", cwd, strerror(errno));
+    if (!entered && chdir(user->home) < 0) /* of a workspace that is not there the command's own log will tell */
+        (void) !chdir("/");
     if (!getcwd(path, sizeof path))
         return refuse("cannot use the folder %.200s: %s", cwd, strerror(errno));
-    if (cwd[0])
+    if (entered)
         open->cwd = path;
     agent_session_escape(path, session.folder, sizeof session.folder);
     return 0;
@@ -100,13 +103,9 @@ static int is_there(const char *name, const char *path) {
     char file[4096];
     if (strchr(name, '/'))
         return is_program(name);
-    for (const char *at = path; at && name[0];) {
-        const char *stop = strchrnul(at, ':');
-        int size = snprintf(file, sizeof file, "%.*s%s%s", (int) (stop - at), at, stop > at ? "/" : "./", name);
-        if (size > 0 && (size_t) size < sizeof file && is_program(file))
+    while (name[0] && agent_path_next(&path, name, file, sizeof file))
+        if (is_program(file))
             return 1;
-        at = *stop ? stop + 1 : NULL;
-    }
     return 0;
 }
 
@@ -133,12 +132,16 @@ static int look(struct agent_open *open, char *const required[]) {
         return refuse("there is no user %.60s in the guest", open->user);
     if (folder_find(open, &user))
         return 1;
+    char path[8192];
     char **envp = agent_environment(&user, 0, open->envp);
     if (!envp)
         return refuse("out of memory");
-    int code = commands_find(open->argv[0], required, agent_path_of(envp));
+    char **tools = agent_tools_words(open, agent_path_of(envp), user.home);
+    (void) snprintf(path, sizeof path, "%.4096s%s%s%s", agent_path_of(envp), tools ? ":" : "", tools ? user.home : "",
+                    tools ? "/.local/share/mise/shims" : ""); /* mise has one for each program of its tools */
+    free(tools);
     free(envp);
-    return code;
+    return commands_find(open->argv[0], required, path);
 }
 
 static int start(int argc, char **argv) {

@@ -87,12 +87,12 @@ static int tail_open(struct tail *tail, int folder, const char *name, const char
     return tail->fd < 0 ? tail->fd : 0;
 }
 
-/* Told of each write, each new log and each new state. */
+/* Told of each write, each new log, each new state, and the end of the input. */
 static int folder_watch(int folder) {
     char path[32];
     int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     (void) snprintf(path, sizeof path, "/proc/self/fd/%d", folder);
-    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
         return -errno;
     return watch;
 }
@@ -111,8 +111,15 @@ static void feed_end(struct feed *feed) {
     feed->size = 0;
 }
 
-static void feed_pump(struct feed *feed, const struct pollfd *polls) {
-    if (polls[0].revents) {
+/* Whoever closed the session's input closed it for us too: it is open for as long as anybody has it so. */
+static int is_closed(int folder) {
+    return faccessat(folder, "stdin", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+static void feed_pump(int folder, struct feed *feed, const struct pollfd *polls) {
+    if (feed->to >= 0 && is_closed(folder)) {
+        feed_end(feed);
+    } else if (polls[0].revents) {
         ssize_t got = read(feed->from, feed->bytes, sizeof feed->bytes);
         feed->at = 0;
         feed->size = got > 0 ? (size_t) got : 0;
@@ -149,7 +156,7 @@ static int follow(int folder, int watch, struct tail *tails, int count, struct f
         while (read(watch, news, sizeof news) > 0)
             ;
         if (feed)
-            feed_pump(feed, list);
+            feed_pump(folder, feed, list);
         kept = agent_session_kept(folder);
     }
 }

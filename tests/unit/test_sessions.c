@@ -325,9 +325,9 @@ Test(sessions, attach_is_for_one_and_ends_with_the_session) {
     pid = begin((const char *const[]){"attach", "shell", "me", NULL}, ours);
     cr_assert_eq(io_write(ours[0], "again\n", 6), 0);
     cr_assert_eq(io_read(ours[1], answer, 5), 0);
-    cr_assert_eq(ASK("send", "shell", "1"), 0, "%s", said.err);
-    (void) close(ours[0]);
+    cr_assert_eq(ASK("send", "shell", "1"), 0, "%s", said.err); /* while who is attached could still type */
     cr_expect_eq(finish(pid, ours), 9, "its own status: %s", said.err);
+    (void) close(ours[0]);
     cr_expect_eq(ASK("attach", "shell", "me"), 125);
 }
 
