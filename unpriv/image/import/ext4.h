@@ -53,6 +53,8 @@ int ext4_write_extents(struct ext4 *x, struct err *e);
 int ext4_write_inodes(struct ext4 *x, struct err *e);
 /* ext4_library.c: the rest, through libext2fs. */
 int ext4_write_rest(struct ext4 *x, struct err *e);
+/* ext4_io.c: how libext2fs reads and writes the image; a device's name is the descriptor's number. */
+struct struct_io_manager *ext4_io_manager(void);
 
 /* Checksum seed of an inode's blocks (generation 0). */
 uint32_t ext4_inode_seed(const struct ext4 *x, uint32_t number);

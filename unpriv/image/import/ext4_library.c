@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <et/com_err.h>
 #include <ext2fs/ext2fs.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,7 +62,6 @@ static void set_identity(ext2_filsys fs, const struct ext4_options *options) {
     ext2fs_init_csum_seed(fs);
 }
 
-/* The library closes the descriptor whose number is its device's name: it gets a copy. */
 static errcode_t initialize(const struct ext4 *x, ext2_filsys *fs) {
     uint32_t descriptors = (x->groups + 63) / 64; /* 64 bytes each */
     struct ext2_super_block want = {
@@ -77,20 +75,16 @@ static errcode_t initialize(const struct ext4 *x, ext2_filsys *fs) {
     };
     set_features(&want);
     ext2fs_blocks_count_set(&want, x->blocks);
-    int copy = fcntl(x->volume->fd, F_DUPFD_CLOEXEC, 3);
-    if (copy < 0)
-        return errno;
     char name[16];
-    (void) snprintf(name, sizeof(name), "%d", copy);
-    errcode_t code = ext2fs_initialize(name, EXT2_FLAG_64BITS, &want, unixfd_io_manager, fs);
+    (void) snprintf(name, sizeof(name), "%d", x->volume->fd);
+    errcode_t code = ext2fs_initialize(name, EXT2_FLAG_64BITS, &want, ext4_io_manager(), fs);
     if (code)
         return code;
-    code = io_channel_set_options((*fs)->io, "cache=off"); /* or it would write stale blocks over ours */
     set_identity(*fs, x->options);
-    if (code == 0 && ((*fs)->group_desc_count != x->groups || (*fs)->super->s_inodes_per_group != x->group_inodes ||
-                      (*fs)->desc_blocks != descriptors || (*fs)->csum_seed != x->seed))
-        code = EXT2_ET_INVALID_ARGUMENT;
-    return code;
+    if ((*fs)->group_desc_count != x->groups || (*fs)->super->s_inodes_per_group != x->group_inodes ||
+        (*fs)->desc_blocks != descriptors || (*fs)->csum_seed != x->seed)
+        return EXT2_ET_INVALID_ARGUMENT;
+    return 0;
 }
 
 /* Blocks the volume handed out. Copies of the superblock are marked already; group 0 begins with one. */
