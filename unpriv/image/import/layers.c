@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES 6u
+#define PIECES 8u
 
 enum piece_kind { PIECE_BYTES, PIECE_BEGIN, PIECE_END };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFER_BLOCKS 256u /* 1 MiB a write: larger ones gain nothing */
+#define BUFFER_BLOCKS 64u /* 256 KiB a write: larger ones gain nothing */
 #define HOLE_LEAST    8u   /* shorter runs of zeros are written: an extent costs more than they do */
 
 int volume_init(struct volume *v, int fd, uint64_t size, uint64_t limit, struct err *e) {
