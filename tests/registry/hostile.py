@@ -310,6 +310,21 @@ def one_layer_twice(t):
 
 
 @case
+def the_configuration_comes_beside_the_layers(t):
+    asked = threading.Event()
+    layer, config = t.layer(), "/blobs/" + digest(t.image.config_bytes)
+
+    def answer(request):
+        if layer in request[1]:
+            asked.set()
+        if config in request[1]:
+            assert asked.wait(1.5), "nothing else was asked for before the configuration was there"
+        return t.image.serve(request)
+    t.server.answer = answer
+    t.works()
+
+
+@case
 def an_empty_layer(t):
     t.image.layers[0] = b""
     t.image.config["rootfs"]["diff_ids"] = [digest(b) for b in t.image.layers]

@@ -42,11 +42,6 @@ void fetch_progress(const struct fetch *f);
 /* The last line of a pull that succeeded. */
 void fetch_succeeded(const struct fetch *f);
 
-/* --- documents (registry.c) ---------------------------------------------------------- */
-
-/* Finds the manifest for the platform and its configuration. `*from` is the endpoint that has the image. */
-int registry_manifest(struct fetch *f, struct manifest *m, size_t *from, struct err *e);
-
 /* --- logins (auth.c) ------------------------------------------------------------------ */
 
 /* Answers `challenge` (the header's value): the endpoint's authorization is set. `what` is for the

@@ -1,5 +1,6 @@
 /* The two modes: all that an image is made of, and one file. */
 #include "blobs.h"
+#include "registry.h"
 
 #include "../../../common/io.h"
 
@@ -87,6 +88,7 @@ static void end_work(struct work *w) {
         blob_end(&w->blobs[i]);
     free(w->blobs);
     free(w->feed.parts);
+    *w = (struct work){0};
 }
 
 static int start_work(struct work *w, struct fetch *f, size_t parts, struct err *e) {
@@ -111,19 +113,17 @@ static int two_sizes(const struct work *w, const struct manifest *m, struct err 
     return 0;
 }
 
-static int fetch_layers(struct fetch *f, const struct manifest *m, size_t endpoint, struct err *e) {
-    struct work w = {0};
-    int r = start_work(&w, f, m->count, e);
+/* Starts the first of them. */
+static int start_layers(struct work *w, struct fetch *f, const struct manifest *m, size_t endpoint, struct err *e) {
+    f->total = f->cached = 0; /* of an endpoint that was tried before */
+    f->ready = 0;
+    int r = start_work(w, f, m->count, e);
     for (size_t i = 0; r == 0 && i < m->count; i++)
-        w.feed.parts[i] = blob_of(&w, &m->layers[i], i + 1, endpoint);
+        w->feed.parts[i] = blob_of(w, &m->layers[i], i + 1, endpoint);
     if (r == 0)
-        r = two_sizes(&w, m, e);
-    w.feed.diff_ids = m->diff_ids;
-    f->layers = w.count;
-    if (r == 0)
-        r = run(&w, e);
-    end_work(&w);
-    return r;
+        r = two_sizes(w, m, e);
+    f->layers = w->count;
+    return r ? r : start_some(w, e);
 }
 
 static int is_known(const struct fetch *f) {
@@ -134,16 +134,40 @@ static int is_known(const struct fetch *f) {
     return 0;
 }
 
+/* What the endpoint has of the image: its manifest, then the configuration with the first layers beside it. */
+static int begin_image(struct work *w, struct fetch *f, size_t endpoint, struct manifest *m, struct err *e) {
+    struct endpoint *from = &f->request.endpoints[endpoint];
+    struct inquiry config = {0};
+    int r = registry_manifest(f, from, m, e);
+    f->known = r == 0 && is_known(f);
+    if (r == 0)
+        r = registry_config_begin(&config, f, from, m, e);
+    if (r == 0 && !f->known)
+        r = start_layers(w, f, m, endpoint, e);
+    if (r == 0)
+        r = registry_config_finish(&config, m, e);
+    inquiry_end(&config);
+    return r;
+}
+
+/* A mirror that fails is passed over: what the registry itself says is the answer. */
 int fetch_image(struct fetch *f, struct err *e) {
     struct manifest m = {0};
-    size_t endpoint = 0;
+    struct work w = {0};
+    int r = -ENOENT;
     fetch_progress(f);
-    int r = registry_manifest(f, &m, &endpoint, e);
+    for (size_t i = 0; r && i < f->request.endpoint_count; i++) {
+        *e = (struct err){0};
+        end_work(&w);
+        manifest_free(&m);
+        r = begin_image(&w, f, i, &m, e);
+    }
     if (r == 0)
         r = write_config(&m, e);
-    f->known = r == 0 && is_known(f);
+    w.feed.diff_ids = m.diff_ids;
     if (r == 0 && !f->known)
-        r = fetch_layers(f, &m, endpoint, e);
+        r = run(&w, e);
+    end_work(&w);
     manifest_free(&m);
     return r;
 }

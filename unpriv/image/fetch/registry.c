@@ -1,5 +1,4 @@
-/* An image's documents: index, manifest, configuration. */
-#include "cache.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,19 +10,8 @@ static const char manifest_types[] =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/* One document under way: what it is for, and what was found. */
-struct inquiry {
-    struct fetch *fetch;
-    struct endpoint *endpoint;
-    const char *folder; /* "manifests" or "blobs" */
-    const char *noun;
-    const char *accept;
-    char digest[DIGEST_TEXT_MAX]; /* wanted; "" : whatever the tag names. Then what it is */
-    char type[MEDIA_TYPE_MAX];    /* of the answer */
-    struct document document;
-};
-
-static int check_digest(struct inquiry *q, const struct transfer *t, struct err *e) {
+static int check_digest(struct inquiry *q, struct err *e) {
+    const struct transfer *t = q->transfer;
     char found[DIGEST_TEXT_MAX];
     cache_digest(q->document.text ? q->document.text : "", q->document.size, found);
     const char *wanted = q->digest[0] ? q->digest : reference_is_digest(t->digest) ? t->digest : found;
@@ -35,10 +23,10 @@ static int check_digest(struct inquiry *q, const struct transfer *t, struct err 
     return 0;
 }
 
-static int download(struct inquiry *q, struct err *e) {
+static int start(struct inquiry *q, struct err *e) {
     const struct reference *ref = &q->fetch->request.reference;
     char whole[REFERENCE_TEXT_MAX];
-    struct transfer *t = calloc(1, sizeof(*t));
+    struct transfer *t = q->transfer = calloc(1, sizeof(*t));
     if (!t)
         return err_set(e, ENOMEM, "there is not enough memory: free some and try again");
     (void) snprintf(t->what, sizeof(t->what), "%s %.320s", q->noun, reference_text(ref, whole));
@@ -52,20 +40,32 @@ static int download(struct inquiry *q, struct err *e) {
     t->begin = document_begin;
     t->take = document_take;
     t->arg = &q->document;
-    int r = transfer_run(t, e);
-    if (r == 0)
-        r = check_digest(q, t, e);
-    transfer_end(t);
-    free(t);
-    return r;
+    return transfer_start(t, e);
 }
 
-/* By digest it may be here already. */
-static int get(struct inquiry *q, struct err *e) {
+/* By digest it may be here already: then nothing is started. */
+static int begin(struct inquiry *q, struct err *e) {
     q->type[0] = '\0';
     if (q->digest[0] && cache_read(q->fetch->store, q->digest, &q->document) == 0)
         return 0;
-    int r = download(q, e);
+    return start(q, e);
+}
+
+static void drop_transfer(struct inquiry *q) {
+    if (q->transfer)
+        transfer_end(q->transfer);
+    free(q->transfer);
+    q->transfer = NULL;
+}
+
+/* Waits for what was begun. */
+static int finish(struct inquiry *q, struct err *e) {
+    if (!q->transfer)
+        return 0;
+    int r = transfer_run(q->transfer, e);
+    if (r == 0)
+        r = check_digest(q, e);
+    drop_transfer(q);
     if (r == 0)
         cache_write(q->fetch->store, q->digest, q->document.text ? q->document.text : "", q->document.size);
     return r;
@@ -83,7 +83,9 @@ static int find_manifest(struct inquiry *q, struct manifest *m, struct err *e) {
     for (int depth = 0; depth < INDEX_DEPTH_MAX; depth++) {
         enum document_kind kind = DOCUMENT_MANIFEST;
         struct descriptor chosen;
-        int r = get(q, e);
+        int r = begin(q, e);
+        if (r == 0)
+            r = finish(q, e);
         if (r == 0)
             r = document_kind(q->document.text ? q->document.text : "", q->document.size, q->type, &kind, e);
         if (r)
@@ -99,24 +101,7 @@ static int find_manifest(struct inquiry *q, struct manifest *m, struct err *e) {
     return err_set(e, ELOOP, "the image's index leads to an index, %d times", INDEX_DEPTH_MAX);
 }
 
-static int find_config(struct fetch *f, struct endpoint *endpoint, struct manifest *m, struct err *e) {
-    struct inquiry q = {.fetch = f,
-                        .endpoint = endpoint,
-                        .folder = "blobs",
-                        .noun = "the configuration of",
-                        .document = {.limit = CONFIG_BYTES_MAX}};
-    (void) snprintf(q.digest, sizeof(q.digest), "%s", m->config.digest);
-    int r = get(&q, e);
-    if (r == 0 && (int64_t) q.document.size != m->config.size)
-        r = err_set(e, EBADMSG, "the image's configuration has %zu bytes, and its manifest says %lld", q.document.size,
-                    (long long) m->config.size);
-    if (r == 0)
-        r = config_read(q.document.text ? q.document.text : "", q.document.size, &f->request.platform, m, e);
-    free(q.document.text);
-    return r;
-}
-
-static int from_endpoint(struct fetch *f, struct endpoint *endpoint, struct manifest *m, struct err *e) {
+int registry_manifest(struct fetch *f, struct endpoint *endpoint, struct manifest *m, struct err *e) {
     struct inquiry q = {.fetch = f,
                         .endpoint = endpoint,
                         .folder = "manifests",
@@ -125,23 +110,37 @@ static int from_endpoint(struct fetch *f, struct endpoint *endpoint, struct mani
                         .document = {.limit = MANIFEST_BYTES_MAX}};
     (void) snprintf(q.digest, sizeof(q.digest), "%s", f->request.reference.digest);
     int r = find_manifest(&q, m, e);
-    if (r == 0) {
+    if (r == 0)
         (void) snprintf(f->digest, sizeof(f->digest), "%s", q.digest);
-        r = find_config(f, endpoint, m, e);
-    }
-    free(q.document.text);
-    if (r)
-        manifest_free(m);
+    inquiry_end(&q);
     return r;
 }
 
-/* A mirror that fails is passed over: what the registry itself says is the answer. */
-int registry_manifest(struct fetch *f, struct manifest *m, size_t *from, struct err *e) {
-    int r = -ENOENT;
-    for (size_t i = 0; r && i < f->request.endpoint_count; i++) {
-        *e = (struct err){0};
-        r = from_endpoint(f, &f->request.endpoints[i], m, e);
-        *from = i;
-    }
+/* --- the configuration ----------------------------------------------------------------- */
+
+int registry_config_begin(struct inquiry *q, struct fetch *f, struct endpoint *endpoint, const struct manifest *m,
+                          struct err *e) {
+    *q = (struct inquiry){.fetch = f,
+                          .endpoint = endpoint,
+                          .folder = "blobs",
+                          .noun = "the configuration of",
+                          .document = {.limit = CONFIG_BYTES_MAX}};
+    (void) snprintf(q->digest, sizeof(q->digest), "%s", m->config.digest);
+    return begin(q, e);
+}
+
+int registry_config_finish(struct inquiry *q, struct manifest *m, struct err *e) {
+    int r = finish(q, e);
+    if (r == 0 && (int64_t) q->document.size != m->config.size)
+        r = err_set(e, EBADMSG, "the image's configuration has %zu bytes, and its manifest says %lld", q->document.size,
+                    (long long) m->config.size);
+    if (r == 0)
+        r = config_read(q->document.text ? q->document.text : "", q->document.size, &q->fetch->request.platform, m, e);
     return r;
+}
+
+void inquiry_end(struct inquiry *q) {
+    drop_transfer(q);
+    free(q->document.text);
+    q->document.text = NULL;
 }

@@ -18,6 +18,7 @@
 #define ATTEMPTS_MAX     5 /* without PROGRESS_LEAST between them */
 #define PROGRESS_LEAST   ((int64_t) 64 << 10)
 #define FIRST_PAUSE_MS   200
+#define WAIT_STEP_MS     20
 #define WAIT_LONGEST_S   10 /* that a server may ask for */
 #define HEADER_BYTES_MAX ((size_t) 64 << 10)
 #define SPEED_LEAST      512L /* bytes a second; below it is no progress */
@@ -456,9 +457,11 @@ enum verdict transfer_judge(struct transfer *t, struct err *e) {
 
 int transfer_run(struct transfer *t, struct err *e) {
     for (;;) {
-        while (t->not_before > io_now_ms())
-            (void) usleep(20000);
-        int r = transfer_start(t, e);
+        int r = 0;
+        while (r == 0 && t->not_before > io_now_ms())
+            r = transfer_turn(t->fetch, -1, 0, WAIT_STEP_MS, e);
+        if (r == 0 && !t->easy)
+            r = transfer_start(t, e);
         while (r == 0 && !t->finished)
             r = transfer_turn(t->fetch, -1, 0, 200, e);
         if (r) {

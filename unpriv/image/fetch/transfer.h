@@ -62,7 +62,7 @@ int transfer_start(struct transfer *t, struct err *e);
 int transfer_turn(struct fetch *f, int also, short events, int timeout_ms, struct err *e);
 /* The finished attempt: takes it off and says what follows. */
 enum verdict transfer_judge(struct transfer *t, struct err *e);
-/* Runs it to its end, with all attempts. */
+/* Runs it to its end, with all attempts; one that was started goes on. */
 int transfer_run(struct transfer *t, struct err *e);
 /* Gives up what is under way and frees. Safe on one that was zeroed. */
 void transfer_end(struct transfer *t);

@@ -1,5 +1,6 @@
 /* The image's file for libext2fs. Its own manager for descriptors (unix_io.c) syncs the file when it opens it, which
- * here means waiting for the disk to take the whole content, and keeps a cache that would write stale blocks over ours. */
+ * here means waiting for the disk to take the whole content, and keeps a cache that would write stale blocks over ours.
+ */
 #include "ext4.h"
 
 #include <errno.h>

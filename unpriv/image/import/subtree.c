@@ -1,9 +1,10 @@
 #include "subtree.h"
 
+#include "ext4.h"
+
 #include <errno.h>
 #include <et/com_err.h>
 #include <ext2fs/ext2fs.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -408,12 +409,9 @@ static void silent(const char *who, errcode_t code, const char *fmt, va_list arg
 
 static int open_image(struct copier *c) {
     (void) set_com_err_hook(silent);
-    int copy = fcntl(c->fd, F_DUPFD_CLOEXEC, 3); /* the library closes it */
-    if (copy < 0)
-        return err_sys(c->e, errno, "The base image cannot be opened");
     char name[16];
-    (void) snprintf(name, sizeof(name), "%d", copy);
-    errcode_t code = ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager, &c->fs);
+    (void) snprintf(name, sizeof(name), "%d", c->fd);
+    errcode_t code = ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, ext4_io_manager(), &c->fs);
     return code ? damaged(c, "it is no ext4 file system", code) : 0;
 }
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define BUFFER_BLOCKS 64u /* 256 KiB a write: larger ones gain nothing */
-#define HOLE_LEAST    8u   /* shorter runs of zeros are written: an extent costs more than they do */
+#define HOLE_LEAST    8u  /* shorter runs of zeros are written: an extent costs more than they do */
 
 int volume_init(struct volume *v, int fd, uint64_t size, uint64_t limit, struct err *e) {
     memset(v, 0, sizeof(*v));
