@@ -106,7 +106,9 @@ int events_read(int64_t since, struct event *out, size_t max, struct err *e) {
     size_t count = 0;
     int64_t first = 0;
     sqlite3 *db = store_lock();
-    int r = read_id(db, FIRST, &first, e);
+    int r = store_flush(e); /* whoever is told of an event has it for good */
+    if (r == 0)
+        r = read_id(db, FIRST, &first, e);
     if (r == 0 && since > 0 && since < first - 1)
         r = lost(since, first, e);
     if (r == 0) {

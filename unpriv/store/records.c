@@ -62,7 +62,7 @@ _Static_assert(sizeof(enum vm_state) == sizeof(uint32_t), "state is a COLUMN_U32
         return table_list(&type##s, type##_call, &to, e);                                                              \
     }                                                                                                                  \
     int store_##type##_add(const struct type##_record *r, struct err *e) {                                             \
-        return table_add(&type##s, r, e);                                                                              \
+        return table_add(&type##s, r, TABLE_NOW, e);                                                                   \
     }                                                                                                                  \
     int store_##type##_get(const char *name, struct type##_record *r, struct err *e) {                                 \
         return table_get(&type##s, name, r, e);                                                                        \
@@ -72,25 +72,37 @@ RECORD_CALLS(kernel)
 RECORD_CALLS(vm)
 
 int store_image_update(const struct image_record *r, struct err *e) {
-    return table_update(&images, r, e);
+    return table_update(&images, r, TABLE_NOW, e);
 }
 
 int store_image_delete(const char *id, struct err *e) {
-    return table_delete(&images, id, "SELECT name FROM vms WHERE image = ?1 ORDER BY name LIMIT 1", e);
+    return table_delete(&images, id, "SELECT name FROM vms WHERE image = ?1 ORDER BY name LIMIT 1", TABLE_NOW, e);
 }
 
 int store_kernel_update(const struct kernel_record *r, struct err *e) {
-    return table_update(&kernels, r, e);
+    return table_update(&kernels, r, TABLE_NOW, e);
 }
 
 int store_kernel_delete(const char *id, struct err *e) {
-    return table_delete(&kernels, id, "SELECT name FROM vms WHERE kernel = ?1 ORDER BY name LIMIT 1", e);
+    return table_delete(&kernels, id, "SELECT name FROM vms WHERE kernel = ?1 ORDER BY name LIMIT 1", TABLE_NOW, e);
 }
 
 int store_vm_update(const struct vm_record *r, struct err *e) {
-    return table_update(&vms, r, e);
+    return table_update(&vms, r, TABLE_NOW, e);
+}
+
+int store_vm_add_soon(const struct vm_record *r, struct err *e) {
+    return table_add(&vms, r, TABLE_SOON, e);
+}
+
+int store_vm_update_soon(const struct vm_record *r, struct err *e) {
+    return table_update(&vms, r, TABLE_SOON, e);
+}
+
+int store_vm_delete_soon(const char *id, struct err *e) {
+    return table_delete(&vms, id, 0, TABLE_SOON, e);
 }
 
 int store_vm_delete(const char *id, struct err *e) {
-    return table_delete(&vms, id, 0, e);
+    return table_delete(&vms, id, 0, TABLE_NOW, e);
 }

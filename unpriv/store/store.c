@@ -12,6 +12,7 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static sqlite3 *db;
 static char db_path[PATH_MAX];
+static int unsynced; /* something was committed in no hurry */
 
 /* Entry N brings a database of version N to N+1. Entries are never changed, only added. */
 static const char *const migrations[] = {
@@ -106,6 +107,8 @@ static const char *const migrations[] = {
 };
 #define SCHEMA_VERSION ((int) (sizeof(migrations) / sizeof(migrations[0])))
 
+#define SYNCHRONOUS "PRAGMA synchronous = FULL"
+
 sqlite3 *store_lock(void) {
     (void) pthread_mutex_lock(&mutex);
     return db;
@@ -113,6 +116,36 @@ sqlite3 *store_lock(void) {
 
 void store_unlock(void) {
     (void) pthread_mutex_unlock(&mutex);
+}
+
+/* Safe for the file itself either way: its log is checksummed and read up to the last whole commit. */
+void store_hurry(enum table_when when) {
+    static enum table_when now = TABLE_NOW;
+    if (!db || now == when)
+        return;
+    if (sqlite3_exec(db, when == TABLE_SOON ? "PRAGMA synchronous = NORMAL" : SYNCHRONOUS, NULL, NULL, NULL) ==
+        SQLITE_OK)
+        now = when;
+    unsynced |= now == TABLE_SOON;
+}
+
+/* What came before it in the log goes along. */
+int store_flush(struct err *e) {
+    sqlite3_file *log = NULL;
+    if (!db || !unsynced)
+        return 0;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *) &log) != SQLITE_OK || !log ||
+        !log->pMethods || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        return err_set(e, EIO, "cannot write the state database %s to the disk", db_path);
+    unsynced = 0;
+    return 0;
+}
+
+int store_sync(struct err *e) {
+    (void) store_lock();
+    int r = store_flush(e);
+    store_unlock();
+    return r;
 }
 
 static int is_full(int code) {
@@ -195,8 +228,7 @@ static int migrate(struct err *e) {
 /* One process owns the database, so its lock is held for good and no shared memory
  * file is needed, which makes WAL work on network file systems too. */
 static const char *const setup = "PRAGMA locking_mode = EXCLUSIVE;"
-                                 "PRAGMA journal_mode = WAL;"
-                                 "PRAGMA synchronous = FULL;"
+                                 "PRAGMA journal_mode = WAL;" SYNCHRONOUS ";"
                                  "PRAGMA foreign_keys = ON;"
                                  "PRAGMA temp_store = MEMORY;"
                                  "PRAGMA cache_size = -256;"

@@ -95,6 +95,13 @@ int store_vm_add(const struct vm_record *r, struct err *e); /* -EEXIST: name or 
 int store_vm_get(const char *name, struct vm_record *r, struct err *e);
 int store_vm_update(const struct vm_record *r, struct err *e); /* by id, all members but id, slot */
 int store_vm_delete(const char *id, struct err *e);
+/* The same for what need not survive the machine's power: the engine's end it survives, and
+ * the power too once a later change does, or store_sync was called. Nothing is waited for. */
+int store_vm_add_soon(const struct vm_record *r, struct err *e);
+int store_vm_update_soon(const struct vm_record *r, struct err *e);
+int store_vm_delete_soon(const char *id, struct err *e);
+/* All that was changed so far survives the power. */
+int store_sync(struct err *e);
 int store_vms(void (*each)(const struct vm_record *r, void *arg), void *arg, struct err *e);
 
 /* What a VM may reach where it has a list, or while that is being changed: vm/gates.c's text. "" for one that

@@ -153,10 +153,12 @@ static int constraint_failed(sqlite3 *db, const struct table *t, const void *rec
     return store_failed(e);
 }
 
-static int write_record(struct table *t, enum table_query which, const void *record, struct err *e) {
+static int write_record(struct table *t, enum table_query which, const void *record, enum table_when when,
+                        struct err *e) {
     int r = 0;
     sqlite3 *db = store_lock();
     sqlite3_stmt *query = query_of(db, t, which);
+    store_hurry(when);
     int code = query && bind_record(query, t, record) == 0 ? sqlite3_step(query) : SQLITE_ERROR;
     if (code == SQLITE_CONSTRAINT)
         r = constraint_failed(db, t, record, e);
@@ -166,17 +168,18 @@ static int write_record(struct table *t, enum table_query which, const void *rec
         r = err_set(e, ENOENT, "%s %s was deleted meanwhile", t->noun, name_of(t, record));
     if (query)
         finish(query);
+    store_hurry(TABLE_NOW);
     store_unlock();
     events_ring();
     return r;
 }
 
-int table_add(struct table *t, const void *record, struct err *e) {
-    return write_record(t, QUERY_ADD, record, e);
+int table_add(struct table *t, const void *record, enum table_when when, struct err *e) {
+    return write_record(t, QUERY_ADD, record, when, e);
 }
 
-int table_update(struct table *t, const void *record, struct err *e) {
-    return write_record(t, QUERY_UPDATE, record, e);
+int table_update(struct table *t, const void *record, enum table_when when, struct err *e) {
+    return write_record(t, QUERY_UPDATE, record, when, e);
 }
 
 int table_get(struct table *t, const char *name, void *record, struct err *e) {
@@ -231,10 +234,11 @@ static int busy(sqlite3 *db, const struct table *t, const char *id, const char *
     return r;
 }
 
-int table_delete(struct table *t, const char *id, const char *user_query, struct err *e) {
+int table_delete(struct table *t, const char *id, const char *user_query, enum table_when when, struct err *e) {
     int r = 0;
     sqlite3 *db = store_lock();
     sqlite3_stmt *query = query_of(db, t, QUERY_DELETE);
+    store_hurry(when);
     int code = query ? sqlite3_bind_text(query, 1, id, -1, SQLITE_STATIC) : SQLITE_ERROR;
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
@@ -246,6 +250,7 @@ int table_delete(struct table *t, const char *id, const char *user_query, struct
         r = err_set(e, ENOENT, "no %s has the id %.16s", t->noun, id);
     if (query)
         finish(query);
+    store_hurry(TABLE_NOW);
     store_unlock();
     events_ring();
     return r;

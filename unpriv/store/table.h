@@ -31,17 +31,23 @@ struct table {
 
 #define TABLE_RECORD_MAX 2048 /* no record is larger */
 
-/* All take the store's lock. Records are `record_size` bytes. */
-int table_add(struct table *t, const void *record, struct err *e); /* -EEXIST, -ENOENT: what it refers to is missing */
+/* All take the store's lock. Records are `record_size` bytes. `when`: see store_vm_add_soon. */
+enum table_when { TABLE_NOW, TABLE_SOON };
+/* -EEXIST, -ENOENT: what it refers to is missing */
+int table_add(struct table *t, const void *record, enum table_when when, struct err *e);
 int table_get(struct table *t, const char *name, void *record, struct err *e);
 int table_list(struct table *t, void (*each)(const void *record, void *arg), void *arg, struct err *e);
-int table_update(struct table *t, const void *record, struct err *e);
+int table_update(struct table *t, const void *record, enum table_when when, struct err *e);
 /* `user_query` finds the name of a VM that refers to ?1, for the sentence of -EBUSY. */
-int table_delete(struct table *t, const char *id, const char *user_query, struct err *e);
+int table_delete(struct table *t, const char *id, const char *user_query, enum table_when when, struct err *e);
 
 /* The connection (store.c). Between lock and unlock it is the caller's; NULL when the store is not open. */
 sqlite3 *store_lock(void);
 void store_unlock(void);
+/* The lock is held: what is committed from now on need not be on the disk (`soon`), or must be again. */
+void store_hurry(enum table_when when);
+/* The lock is held: as store_sync. */
+int store_flush(struct err *e);
 /* A sentence for the connection's last error; returns a negative errno. */
 int store_failed(struct err *e);
 /* Frees what events.c has prepared; the lock is held. */

@@ -66,7 +66,7 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
         r->state = VM_STOPPED;
         r->remove = 1; /* until the request has succeeded */
         *live = vm_lock_new(r);
-        rc = *live ? store_vm_add(r, e) : err_set(e, ENOMEM, "out of memory");
+        rc = *live ? store_vm_add_soon(r, e) : err_set(e, ENOMEM, "out of memory");
         if (rc == 0 && r->egress == WIRE_EGRESS_LIST)
             rc = store_egress_set(r->id, spec->rules.text, e);
         if (rc && *live)
@@ -94,7 +94,7 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
     if (rc == 0 && rpc_gone(rpc))
         rc = err_set(e, ECANCELED, "creating the VM was cancelled");
     if (rc == 0)
-        rc = store_vm_update(r, e);
+        rc = store_vm_update_soon(r, e);
     if (rc) {
         struct err undo;
         vm_disks_abandon(root);
@@ -116,6 +116,8 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
     const uint32_t before = r->remove;
     r->remove = 1; /* cut off from here on, the next start-up finishes it */
     int rc = vm_settle(op, live, r, VM_STOPPED, e);
+    if (rc == 0 && !before) /* no record without its disks, also where the power goes */
+        rc = store_sync(e);
     if (rc == 0)
         rc = vm_folder_remove(r->slot, e);
     if (rc) { /* it stays */
@@ -125,7 +127,7 @@ int vm_destroy(uint64_t op, struct vm_live *live, struct vm_record *r, struct er
     }
     rc = vm_known_hosts_drop(r->name, e);
     if (rc == 0)
-        rc = store_vm_delete(r->id, e);
+        rc = store_vm_delete_soon(r->id, e); /* with `remove` set it does not come back */
     if (rc == -ENOENT)
         rc = 0;
     if (rc == 0)

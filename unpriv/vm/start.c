@@ -217,7 +217,7 @@ static int spawn(struct starting *s, struct vm_live *live, struct err *e) {
     r->state = VM_STARTING;
     int rc = vm_live_began(live, pidfd, e);
     if (rc == 0)
-        rc = store_vm_update(r, e);
+        rc = store_vm_update_soon(r, e);
     return rc;
 }
 
@@ -384,7 +384,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
     for (size_t i = 0; i < SPAWN_FDS; i++)
         s.fds[i] = -1;
     r->state = VM_STARTING;
-    int rc = store_vm_update(r, e);
+    int rc = store_vm_update_soon(r, e); /* without power nothing runs: no state is waited for */
     if (rc == 0)
         rc = run_steps(&s, live, root, e);
     fdpass_close(s.fds, SPAWN_FDS);
@@ -392,7 +392,7 @@ int vm_start(struct rpc *rpc, struct vm_live *live, struct vm_record *r, struct 
         rc = vm_publish_open(r, e);
     if (rc == 0) {
         r->state = VM_RUNNING;
-        rc = store_vm_update(r, e);
+        rc = store_vm_update_soon(r, e);
     }
     vm_dns_changed(r);
     vm_idle_begin(live);

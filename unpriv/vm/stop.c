@@ -29,7 +29,7 @@ int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_st
     r->state = rc ? VM_STOPPING : state;         /* the next start-up takes down what could not be now */
     r->pid = 0;
     struct err store;
-    int stored = store_vm_update(r, &store);
+    int stored = store_vm_update_soon(r, &store);
     vm_dns_changed(r);
     if (stored && stored != -ENOENT && rc == 0) {
         *e = store;
@@ -78,7 +78,7 @@ int vm_stop(uint64_t op, struct vm_live *live, struct vm_record *r, int grace_ms
     if (pidfd < 0)
         return not_running(r, e);
     r->state = VM_STOPPING;
-    (void) store_vm_update(r, NULL);
+    (void) store_vm_update_soon(r, NULL);
     int rc = end_gently(live, r, pidfd, grace_ms);
     if (rc)
         return err_sys(e, -rc, "VM %s does not end", r->name);
