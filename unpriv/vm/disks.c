@@ -212,20 +212,50 @@ void vm_disks_abandon(struct vm_root *root) {
     fdpass_close(&root->device, 1);
 }
 
-static int sync_file(int dir, const char *name, int flags) {
-    cleanup_fd int fd = vm_open(dir, name, flags);
-    return fd < 0 ? fd : (fsync(fd) ? -errno : 0);
+struct syncing {
+    const char *name;
+    pthread_t thread;
+    int dir;
+    int flags;
+    int result;
+    int in_thread;
+};
+
+static void *sync_file(void *arg) {
+    struct syncing *s = arg;
+    cleanup_fd int fd = vm_open(s->dir, s->name, s->flags);
+    s->result = fd < 0 ? fd : (fsync(fd) ? -errno : 0);
+    return NULL;
+}
+
+/* At the same time: the file system writes its journal once for all, and the disk's own cache. */
+static int sync_all(struct syncing *all, size_t count) {
+    pthread_attr_t attr;
+    int rc = 0;
+    (void) pthread_attr_init(&attr);
+    (void) pthread_attr_setstacksize(&attr, STACK);
+    for (size_t i = 1; i < count; i++)
+        all[i].in_thread = pthread_create(&all[i].thread, &attr, sync_file, &all[i]) == 0;
+    (void) pthread_attr_destroy(&attr);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].in_thread)
+            (void) pthread_join(all[i].thread, NULL);
+        else
+            (void) sync_file(&all[i]);
+        rc = rc ? rc : all[i].result;
+    }
+    return rc;
 }
 
 int vm_disks_sync(const struct vm_record *r, struct err *e) {
     cleanup_fd int dir = vm_folder_open(r->slot);
-    int rc = dir < 0 ? dir : sync_file(dir, vm_is_snapshot(r) ? VM_OVERLAY : VM_ROOT_FILE, O_RDWR);
-    if (rc == 0)
-        rc = sync_file(dir, "work.ext4", O_RDWR);
-    if (rc == 0)
-        rc = sync_file(dir, ".", O_RDONLY | O_DIRECTORY);
-    if (rc == 0)
-        rc = sync_file(engine.state, "vms", O_RDONLY | O_DIRECTORY);
+    struct syncing all[] = {
+        {.dir = dir, .name = vm_is_snapshot(r) ? VM_OVERLAY : VM_ROOT_FILE, .flags = O_RDWR},
+        {.dir = dir, .name = "work.ext4", .flags = O_RDWR},
+        {.dir = dir, .name = ".", .flags = O_RDONLY | O_DIRECTORY},
+        {.dir = engine.state, .name = "vms", .flags = O_RDONLY | O_DIRECTORY},
+    };
+    int rc = dir < 0 ? dir : sync_all(all, sizeof(all) / sizeof(all[0]));
     return rc ? err_sys(e, -rc, "cannot write the disks of VM %s to the host's disk", r->name) : 0;
 }
 
