@@ -272,6 +272,13 @@ uint32_t vm_resolv_read(void);
 /* An id: 16 random hex digits. */
 void vm_id_random(char id[17]);
 
+/* As vm_json, for one record after another; begins with zeros. */
+struct vm_sources {
+    struct image_record image;
+    struct kernel_record kernel;
+};
+cJSON *vm_json_next(const struct vm_record *r, struct vm_sources *last);
+
 /* Adds a time, RFC 3339, UTC; null for 0, one that has not come. */
 /* The IPv6 address of who has this IPv4 address (host byte order), where he has IPv6. */
 void vm_ipv6_text(uint32_t ipv4, char out[INET6_ADDRSTRLEN]);

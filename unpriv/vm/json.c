@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,20 +74,31 @@ static void add_network(cJSON *object, const struct vm_record *r) {
     (void) cJSON_AddItemToObject(object, "publish", vm_publish_json(r));
 }
 
-static void add_sources(cJSON *object, const struct vm_record *r) {
-    struct image_record image;
-    struct kernel_record kernel;
-    (void) cJSON_AddStringToObject(object, "image", store_image_get(r->image, &image, NULL) ? r->image : image.name);
-    (void) cJSON_AddStringToObject(object, "kernel",
-                                   store_kernel_get(r->kernel, &kernel, NULL) ? r->kernel : kernel.name);
+/* Looked up anew only where it is not the last record's: most VMs of a list share theirs. */
+static void find_sources(struct vm_sources *last, const struct vm_record *r) {
+    if (strcmp(last->image.id, r->image) != 0 && store_image_get(r->image, &last->image, NULL)) {
+        memcpy(last->image.id, r->image, sizeof(last->image.id));
+        (void) snprintf(last->image.name, sizeof(last->image.name), "%s", r->image);
+    }
+    if (strcmp(last->kernel.id, r->kernel) != 0 && store_kernel_get(r->kernel, &last->kernel, NULL)) {
+        memcpy(last->kernel.id, r->kernel, sizeof(last->kernel.id));
+        (void) snprintf(last->kernel.name, sizeof(last->kernel.name), "%s", r->kernel);
+    }
 }
 
 cJSON *vm_json(const struct vm_record *r) {
+    struct vm_sources none = {.image = {.id = ""}, .kernel = {.id = ""}};
+    return vm_json_next(r, &none);
+}
+
+cJSON *vm_json_next(const struct vm_record *r, struct vm_sources *last) {
+    find_sources(last, r);
     cJSON *object = cJSON_CreateObject();
     (void) cJSON_AddStringToObject(object, "id", r->id);
     (void) cJSON_AddStringToObject(object, "name", r->name);
     (void) cJSON_AddStringToObject(object, "state", vm_state_name(r->state));
-    add_sources(object, r);
+    (void) cJSON_AddStringToObject(object, "image", last->image.name);
+    (void) cJSON_AddStringToObject(object, "kernel", last->kernel.name);
     (void) cJSON_AddNumberToObject(object, "slot", r->slot);
     add_network(object, r);
     (void) cJSON_AddNumberToObject(object, "vcpus", r->vcpus);

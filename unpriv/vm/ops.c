@@ -51,9 +51,10 @@ int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     int rc = vm_records_read(&all, e);
     if (rc)
         return rc;
+    struct vm_sources last = {.image = {.id = ""}, .kernel = {.id = ""}};
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < all.count; i++)
-        (void) cJSON_AddItemToArray(list, vm_json(&all.list[i]));
+        (void) cJSON_AddItemToArray(list, vm_json_next(&all.list[i], &last));
     free(all.list);
     *result = cJSON_CreateObject();
     (void) cJSON_AddItemToObject(*result, "vms", list);
