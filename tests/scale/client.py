@@ -7,6 +7,8 @@ stop M        stops them
 empty         deletes all
 cycle K       K times create, start, stop, delete of one more VM; prints each step's p50 and p99
 soak M R      R times start and stop, the M VMs in turn
+up NAME EGRESS  makes one and starts it; with --no-start before NAME it is not started
+down NAME    stops it
 together M    starts M one after another, stops them, starts them all at once; prints both times
 """
 import json, os, socket, statistics, sys, threading, time
@@ -94,8 +96,10 @@ def soak(m, rounds):
 
 
 def together(m):
+    time.sleep(2)  # what was stopped before is gone from the kernel by then
     one = sum(timed("vm.start", name=name(i)) for i in range(m))
     each("vm.stop", m)
+    time.sleep(2)
     began = time.monotonic()
     threads = [threading.Thread(target=request, args=("vm.start",), kwargs={"name": name(i)}) for i in range(m)]
     for t in threads:
@@ -106,9 +110,18 @@ def together(m):
     each("vm.stop", m)
 
 
+def up(which, egress, start=True):
+    request("vm.create", name=which, start=start, **{**MACHINE, "egress": egress})
+
+
 def main():
     MACHINE["kernel"] = request("image.show", name="r")["kernel"]
-    command, numbers = sys.argv[1], list(map(int, sys.argv[2:]))
+    command = sys.argv[1]
+    if command == "up":
+        return up(*sys.argv[-2:], start=sys.argv[2] != "--no-start")
+    if command == "down":
+        return request("vm.stop", name=sys.argv[2])
+    numbers = list(map(int, sys.argv[2:]))
     {"fill": fill, "start": lambda m: each("vm.start", m), "stop": lambda m: each("vm.stop", m), "empty": empty,
      "cycle": cycle, "soak": soak, "together": together}[command](*numbers)
 

@@ -48,7 +48,8 @@ end=$(memory)
 check "memory: $start KiB before, $end KiB after" test "$end" -le $((start + 512))
 echo "$rounds rounds in $((SECONDS - began)) s"
 
-client empty >/dev/null
+# shellcheck source=tests/scale/pool.sh
+. tests/scale/pool.sh
 no_folder() { [ -z "$(find $home/.local/state/banger/vms -mindepth 1 -maxdepth 1)" ]; }
 check "no VM's folder is left" until_true 10 no_folder
 scale_leave

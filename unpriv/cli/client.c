@@ -111,6 +111,7 @@ static void add_settings(cJSON *request) {
     (void) cJSON_AddNumberToObject(request, "metrics_listen", (double) config_number(NULL, CONFIG_METRICS_LISTEN));
     (void) cJSON_AddNumberToObject(request, "metrics_interval_s",
                                    (double) config_number(NULL, CONFIG_METRICS_INTERVAL));
+    (void) cJSON_AddNumberToObject(request, "tap_pool_size", (double) config_number(NULL, CONFIG_TAP_POOL));
 }
 
 static int send_request(struct client_call *call, int sock, struct err *e) {

@@ -111,6 +111,8 @@ static const struct setting {
     [CONFIG_STALE_AFTER] = {"", "auto_stop_stale_after", "auto_stop_stale_after", OPT_HELP, options_duration, 0,
                             10LL * 365 * 86400, none, show_duration, NULL, NULL, "banger's own: VMs run on",
                             "a time, as in \"90m\", \"12h\" or \"7d\", or 0 for never"},
+    [CONFIG_TAP_POOL] = {"", "tap_pool_size", "tap_pool_size", OPT_HELP, NULL, 0, 64, none, show_count, NULL, NULL,
+                         "banger's own: a tap is made when a VM starts", "a whole number from 0 to 64"},
 };
 
 static struct config own;            /* of the account's file */

@@ -87,6 +87,7 @@ static int op_status(struct rpc *rpc, cJSON **result, struct err *e) {
     add_path(status, "state_dir", "");
     (void) cJSON_AddNumberToObject(status, "vms", vms);
     (void) cJSON_AddNumberToObject(status, "running", vm_running_count());
+    (void) cJSON_AddNumberToObject(status, "taps_ready", vm_taps_ready());
     (void) cJSON_AddNumberToObject(status, "images", images);
     (void) cJSON_AddNumberToObject(status, "kernels", kernels);
     add_dns(status);

@@ -264,6 +264,7 @@ int engine_main(int monitor, int listener, int ready, const char *state_path, co
     log_info(0, "engine serves, Landlock ABI %d", engine.landlock);
     tell(ready, "ok");
     int r = rpc_serve(listener, &e);
+    vm_taps_end();
     if (r)
         log_error(0, "%s", e.text);
     else

@@ -31,6 +31,7 @@
 #define STOP_WAIT_MS     5000  /* requests under way get this long to undo themselves */
 #define BUSY_PAUSE_MS    50
 #define STALE_AFTER_MOST (10LL * 365 * 86400)
+#define TAP_POOL_MOST    64
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
@@ -137,11 +138,13 @@ static void complete_error(int r, const char *op, struct err *e) {
 
 /* The account's settings that the daemon must know come with every request that has them. */
 static int take_settings(const cJSON *request, struct err *e) {
-    int64_t stale_after = -1, place = -1, interval = -1;
+    int64_t stale_after = -1, place = -1, interval = -1, taps = -1;
     if (json_integer_or(request, "stale_after_s", 0, STALE_AFTER_MOST, &stale_after, e) ||
         json_integer_or(request, "metrics_listen", 0, METRICS_PLACE_MOST, &place, e) ||
         json_integer_or(request, "metrics_interval_s", METRICS_INTERVAL_MIN, METRICS_INTERVAL_MAX, &interval, e) ||
-        (stale_after >= 0 && vm_idle_set(stale_after, e)) || metrics_port_set(place, interval, e))
+        json_integer_or(request, "tap_pool_size", 0, TAP_POOL_MOST, &taps, e) ||
+        (stale_after >= 0 && vm_idle_set(stale_after, e)) || (taps >= 0 && vm_taps_want(taps, e)) ||
+        metrics_port_set(place, interval, e))
         return -e->code;
     return 0;
 }

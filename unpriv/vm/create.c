@@ -34,10 +34,37 @@ static int free_slot(uint64_t op, uint32_t *slot, struct err *e) {
     if (rc)
         return rc;
     for (*slot = 0; *slot < SLOT_MAX; ++*slot) {
-        if (!(taken.slots[*slot / 64] >> (*slot % 64) & 1))
+        if (!(taken.slots[*slot / 64] >> (*slot % 64) & 1) && !vm_taps_has(*slot))
             return 0;
     }
     return err_set(e, ENOSPC, "all %d slots for VMs are taken: delete one with `banger vm delete`", SLOT_MAX);
+}
+
+int vm_slot_claim(uint32_t *slot, struct err *e) {
+    (void) pthread_mutex_lock(&choosing);
+    int rc = free_slot(0, slot, e);
+    if (rc == 0)
+        vm_taps_claim(*slot);
+    else
+        *slot = SLOT_MAX;
+    (void) pthread_mutex_unlock(&choosing);
+    return rc;
+}
+
+/* One whose tap waits (for IPv4), for a VM that is about to use it. For any other the lowest, whether a tap waits there
+ * or not: the policy allows the first so many. */
+static int choose_slot(uint64_t op, const struct vm_spec *spec, struct vm_record *r, struct err *e) {
+    uint32_t slot;
+    if (spec->start && !r->ipv6 && vmm_of(r->vmm)->style == SPAWN_BY_FD && vm_taps_take(&r->slot, SLOT_MAX)) {
+        r->state = VM_STOPPING; /* its network is up: whoever undoes this takes it down */
+        return 0;
+    }
+    int rc = free_slot(op, &r->slot, e);
+    if ((rc == 0 || rc == -ENOSPC) && vm_taps_take(&slot, r->slot)) {
+        r->slot = slot;
+        rc = vm_taps_down(op, slot, e);
+    }
+    return rc;
 }
 
 static int choose_name(struct vm_record *r, struct err *e) {
@@ -59,11 +86,11 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
     if (rc == 0 && spec->named && store_vm_get(r->name, r, NULL) == 0)
         rc = err_set(e, EEXIST, "a VM named %s exists already: `banger vm list` shows it, `--name` chooses another",
                      r->name);
+    r->state = VM_STOPPED;
     if (rc == 0)
-        rc = free_slot(op, &r->slot, e);
+        rc = choose_slot(op, spec, r, e);
     if (rc == 0) {
         vm_id_random(r->id);
-        r->state = VM_STOPPED;
         r->remove = 1; /* until the request has succeeded */
         *live = vm_lock_new(r);
         rc = *live ? store_vm_add_soon(r, e) : err_set(e, ENOMEM, "out of memory");

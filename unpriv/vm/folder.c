@@ -81,17 +81,42 @@ int vm_folder_remove(uint32_t slot, struct err *e) {
     return code == ENOENT ? 0 : err_sys(e, code, "cannot remove %s/%s", engine.state_path, path);
 }
 
-int vm_folder_make(uint32_t slot, struct err *e) {
+int vm_folder_mark(uint32_t slot, struct err *e) {
     char path[16];
     slot_path(path, slot);
-    int r = vm_folder_remove(slot, e);
-    if (r)
-        return r;
     if (mkdirat(engine.state, "vms", 0700) && errno != EEXIST)
         return err_sys(e, errno, "cannot make %s/vms", engine.state_path);
     if (mkdirat(engine.state, path, 0700))
         return err_sys(e, errno, "cannot make %s/%s", engine.state_path, path);
-    return vm_folder_jail(slot, e);
+    return 0;
+}
+
+int vm_folder_unmark(uint32_t slot) {
+    char path[16];
+    slot_path(path, slot);
+    return unlinkat(engine.state, path, AT_REMOVEDIR) ? -errno : 0;
+}
+
+int vm_folder_is_mark(uint32_t slot) {
+    char path[16];
+    slot_path(path, slot);
+    int fd = vm_open(engine.state, path, O_RDONLY | O_DIRECTORY);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    int entries = 0;
+    while (list && readdir(list))
+        entries++;
+    if (list)
+        (void) closedir(list);
+    else if (fd >= 0)
+        (void) close(fd);
+    return entries == 2; /* . and .. */
+}
+
+int vm_folder_make(uint32_t slot, struct err *e) {
+    int r = vm_folder_unmark(slot) ? vm_folder_remove(slot, e) : 0;
+    if (r == 0)
+        r = vm_folder_mark(slot, e);
+    return r ? r : vm_folder_jail(slot, e);
 }
 
 int vm_folder_jail(uint32_t slot, struct err *e) {

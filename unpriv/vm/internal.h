@@ -92,6 +92,12 @@ int vm_folder_make(uint32_t slot, struct err *e);
 int vm_folder_jail(uint32_t slot, struct err *e);
 /* The folder, O_PATH, the caller's; or a negative errno. */
 int vm_folder_open(uint32_t slot);
+/* The slot is in use though no VM has it: an empty folder, until it is unmarked or a VM's is made. */
+int vm_folder_mark(uint32_t slot, struct err *e);
+/* 0, or -ENOTEMPTY for a VM's, or another negative errno. */
+int vm_folder_unmark(uint32_t slot);
+/* 1 when it is nothing but such a mark. */
+int vm_folder_is_mark(uint32_t slot);
 /* Removes it with all it holds: gone from its name at once, from the disk soon
  * after; one that is not there is no error. */
 int vm_folder_remove(uint32_t slot, struct err *e);
@@ -106,6 +112,21 @@ int vm_status_lock(uint32_t slot);
 int64_t vm_folder_size(uint32_t slot);
 /* The last line with something in it of `name` in the VM's folder; "" without. */
 void vm_last_line(uint32_t slot, const char *name, char *line, size_t size);
+
+/* --- taps.c ------------------------------------------------------------------------- */
+
+/* The slot's tap, which is in the kernel with its bridge and rules (without egress) from then on: as
+ * priv_net_up. One that waited for it is used. */
+int vm_taps_up(uint64_t op, uint32_t slot, uint32_t kind, uint32_t *subnet, struct err *e);
+/* As priv_net_down; the tap itself is taken apart soon after. */
+int vm_taps_down(uint64_t op, uint32_t slot, struct err *e);
+/* 1: the lowest slot below `below` in which a tap waits; it is the caller's, until vm_taps_down. 0: there is none. */
+int vm_taps_take(uint32_t *slot, uint32_t below);
+/* For vm_slot_claim: the slot is the pool's; whether it has, or will have, a tap of this engine's. */
+void vm_taps_claim(uint32_t slot);
+int vm_taps_has(uint32_t slot);
+/* Start-up: as many as the account last asked for. */
+int vm_taps_begin(struct err *e);
 
 /* --- idle.c ------------------------------------------------------------------------ */
 
@@ -307,6 +328,8 @@ int vm_text_parse(const cJSON *args, const char *key, char *out, size_t size, st
 /* Processors, memory and disk; what the arguments leave out stays as the record has it, where it has it. */
 int vm_sizes_parse(const cJSON *args, struct vm_record *r, struct err *e);
 
+/* A slot that nobody has, for the pool of taps (vm_taps_claim). 0 or a negative errno. */
+int vm_slot_claim(uint32_t *slot, struct err *e);
 /* Makes the VM: record, folder, disks (the root disk may still be copied). On success its lock is held. */
 int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, struct vm_record *r, struct vm_root *root,
               struct err *e);

@@ -188,6 +188,13 @@ static void remove_orphan(uint32_t slot, void *arg) {
         if (all->list[i].slot == slot)
             return;
     }
+    if (vm_folder_is_mark(slot)) { /* a tap was ready there */
+        if (priv_net_down(0, slot, &e))
+            log_warn(0, "vms/%03x: %s", slot, e.text);
+        else
+            (void) vm_folder_unmark(slot);
+        return;
+    }
     log_warn(0, "vms/%03x: no VM owns this folder, it is removed", slot);
     events_add(EVENT_MENDED, NULL, "vms/%03x: no VM owns this folder, it is removed", slot);
     vm_end_unknown(slot);
@@ -222,5 +229,7 @@ int vm_recover(struct err *e) {
     if (rc)
         return err_sys(e, -rc, "cannot look at the VMs' folders");
     rc = vm_egress_renew(e);
-    return rc ? rc : vm_idle_watch(e);
+    if (rc == 0)
+        rc = vm_idle_watch(e);
+    return rc ? rc : vm_taps_begin(e);
 }

@@ -54,7 +54,7 @@ static int network_up(struct starting *s, struct vm_live *live, struct err *e) {
     struct vm_record *r = s->r;
     const int named = s->vmm->style == SPAWN_BY_NAME;
     const uint32_t kind = (named ? WIRE_TAP_NAMED : WIRE_TAP_FD) | (r->ipv6 ? WIRE_TAP_IPV6 : 0);
-    int tap = priv_net_up(s->rpc->op, r->slot, kind, &r->subnet, e);
+    int tap = vm_taps_up(s->rpc->op, r->slot, kind, &r->subnet, e);
     if (tap < 0)
         return tap;
     s->fds[SPAWN_TAP] = named ? -1 : tap;

@@ -21,7 +21,7 @@
 int vm_settle(uint64_t op, struct vm_live *live, struct vm_record *r, enum vm_state state, struct err *e) {
     int rc = 0;
     if (r->state != VM_STOPPED && r->state != VM_FAILED)
-        rc = priv_net_down(op, r->slot, e);
+        rc = vm_taps_down(op, r->slot, e);
     vm_live_ended(live);
     vm_publish_end(r);
     struct err cgroup;

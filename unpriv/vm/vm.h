@@ -31,6 +31,13 @@ const char *vm_state_name(enum vm_state state);
 /* From now on VMs that nobody has used for so long are stopped; 0: none is. Kept over restarts. */
 int vm_idle_set(int64_t seconds, struct err *e);
 
+/* From now on so many taps are ready for VMs that are made and started at once; 0: none. Kept over restarts. */
+int vm_taps_want(int64_t count, struct err *e);
+/* How many are. */
+unsigned vm_taps_ready(void);
+/* The engine ends: they are taken down. */
+void vm_taps_end(void);
+
 /* How many VMs are running, for daemon.status. */
 int vm_running_count(void);
 
