@@ -10,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#define FULL "stopped by its VMM because the host's disk is full; it goes on when there is room"
+#define TEXT_SIZE 1024
+#define FULL      "stopped by its VMM because the host's disk is full; it goes on when there is room"
 
 /* clang-format off */
 const struct rpc_op vm_ops[] = {
@@ -45,6 +46,15 @@ const struct rpc_op vm_ops[] = {
 };
 /* clang-format on */
 
+/* As text: a tree of many VMs would be memory that the kernel gives and takes again for each list. */
+static void add_text(cJSON *list, cJSON *object) {
+    char *text = cJSON_PrintBuffered(object, TEXT_SIZE, 0);
+    cJSON_Delete(object);
+    if (text)
+        (void) cJSON_AddItemToArray(list, cJSON_CreateRaw(text));
+    cJSON_free(text);
+}
+
 int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     (void) rpc;
     struct vm_records all;
@@ -54,7 +64,7 @@ int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
     struct vm_sources last = {.image = {.id = ""}, .kernel = {.id = ""}};
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < all.count; i++)
-        (void) cJSON_AddItemToArray(list, vm_json_next(&all.list[i], &last));
+        add_text(list, vm_json_next(&all.list[i], &last));
     free(all.list);
     *result = cJSON_CreateObject();
     (void) cJSON_AddItemToObject(*result, "vms", list);
