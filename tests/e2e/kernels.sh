@@ -13,7 +13,7 @@ same() { cmp -s "$WORLD/k/vmlinux" "$(alice kernel show "$1" --json | jq -r .vml
 
 # A root as a distribution with packed modules leaves it; its kernel repacked.
 pack_tree() { # FORMAT PACKER...
-    tests/kernel/pack.sh "$1" "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1
+    tests/kernel/pack.sh "$1" "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1 "$release"
     shift
     find "$modules" -name '*.ko' | grep -E '/(virtio|ext4|failover|net_failover|evdev|button)[^/]*$' | xargs "$@"
 }
@@ -42,7 +42,7 @@ equal "kernel rm" "$status/$(alice kernel list --json | jq '[.kernels[] | select
 
 # Others (bzip2 and lzma, which are slow at this size, have unit tests).
 for format in gzip lzo lz4; do
-    tests/kernel/pack.sh $format "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1
+    tests/kernel/pack.sh $format "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1 "$release"
     alice kernel import "in-$format" --force --quiet --from "$WORLD/k/tree" 2>"$WORLD/err"
     check "the real vmlinux in $format" same "in-$format"
     alice kernel rm "in-$format" >/dev/null
