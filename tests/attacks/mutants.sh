@@ -20,7 +20,7 @@ export ATTACK_DRIVER=$work/attacks ATTACK_HASTE=1
 
 tree() {
     mkdir -p "$1/build/obj"
-    cp -a Makefile .make common policy priv-helper guest docs tests "$1/"
+    cp -a Makefile .make common policy priv-helper guest docs tests unpriv "$1/"
     cp -a build/commit.h build/common.a build/banger* "$1/build/"
     cp -a build/obj/{common,policy,priv-helper} "$1/build/obj/"
 }
