@@ -1,7 +1,8 @@
 #!/bin/bash
 # Each process killed at each step of each operation (kill.py). Runs inside tests/world.sh:
 #   tests/world.sh tests/recovery/run.sh [OPERATION...]
-# RECOVERY_EVERY: one step in so many (default 1, all of them). SEED: which.
+# RECOVERY_EVERY: one step in so many (default 1, all of them). RECOVERY_OPERATIONS: of so many
+# operations (default all). SEED: which.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${WORLD:?run it inside tests/world.sh}"
