@@ -76,7 +76,7 @@ static pid_t begin(const char *const words[], int ours[3]) {
     if (pid == 0) {
         for (int i = 0; i < 3; i++)
             (void) dup2(pipes[i][i > 0], i);
-        (void) close_range(3, ~0u, 0); /* as the exec in the guest would */
+        (void) close_range(3, ~0u, 0);  /* as the exec in the guest would */
         (void) signal(SIGHUP, SIG_DFL); /* whoever runs the tests may have nohup */
         int status = agent_service(argc, argv);
         (void) fflush(stderr);
