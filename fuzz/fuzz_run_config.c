@@ -23,15 +23,23 @@ static void check_open(const struct vm_command *command) {
         abort();
 }
 
+static int state = -1;
+static char path[] = "/dev/shm/banger-run-config-XXXXXX";
+
+static void leave(void) {
+    (void) unlinkat(state, "images/1/" RUN_CONFIG_FILE, 0);
+    (void) unlinkat(state, "images/1", AT_REMOVEDIR);
+    (void) unlinkat(state, "images", AT_REMOVEDIR);
+    (void) rmdir(path);
+}
+
 /* A state folder with one image: its file says what the text says. */
 static void check_file(const char *text, size_t size, const cJSON *config) {
-    static int state = -1;
-    char path[] = "/dev/shm/banger-run-config-XXXXXX";
     struct err e = {0};
     cJSON *read = NULL;
     if (state < 0 && mkdtemp(path)) {
         state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (mkdirat(state, "images", 0700) || mkdirat(state, "images/1", 0700) ||
+        if (atexit(leave) || mkdirat(state, "images", 0700) || mkdirat(state, "images/1", 0700) ||
             run_config_read(state, "1", &read, &e) || read)
             abort(); /* an image without a file has no configuration */
     }

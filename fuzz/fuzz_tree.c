@@ -47,6 +47,10 @@ static void empty(int dir, int depth) {
 
 static char folder[] = "/tmp/banger-fuzz-tree.XXXXXX";
 
+static void leave(void) {
+    (void) rmdir(folder);
+}
+
 static void count_up(void *arg, uint64_t bytes, uint64_t total) {
     uint64_t *before = arg;
     (void) total;
@@ -122,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static int started;
     int stream = memfd_create("stream", MFD_CLOEXEC);
     if (!started++) {
-        MUST(mkdtemp(folder));
+        MUST(mkdtemp(folder) && atexit(leave) == 0);
         (void) snprintf(path, sizeof(path), "%s/x", folder);
         (void) snprintf(pipe, sizeof(pipe), "%s/x/pipe", folder);
         (void) umask(0);
