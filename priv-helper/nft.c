@@ -74,9 +74,13 @@ static void put_element(uint16_t type, enum set set, const void *key) {
     put_elements(type, set, s);
 }
 
+void nft_empty(enum set set) {
+    put_elements(NFT_MSG_DELSETELEM, set, nft_set_named(set));
+}
+
 /* Deleting what is not there would void the batch, and kernels before 6.3 have no
  * other way: added first, it is there. */
-static void change(enum set set, const void *key, int there) {
+void nft_change_element(enum set set, const void *key, int there) {
     put_element(NFT_MSG_NEWSETELEM, set, key);
     if (!there)
         put_element(NFT_MSG_DELSETELEM, set, key);
@@ -276,8 +280,8 @@ static void change_guest(const struct net_account *account, uint32_t slot, int t
     struct guest_key key = {.address = htonl(addr_guest(account->subnet, slot))};
     addr_tap_name(key.port, account->uid, slot);
     addr_mac(key.mac, account->uid, slot);
-    change(GUESTS, &key, there);
-    change(GUESTS6, &key, ipv6);
+    nft_change_element(GUESTS, &key, there);
+    nft_change_element(GUESTS6, &key, ipv6);
 }
 
 static void change_account(uint32_t uid, int there) {
@@ -285,8 +289,8 @@ static void change_account(uint32_t uid, int there) {
     char peers[2][IFNAME_SIZE];
     memcpy(peers[0], owner.name, IFNAME_SIZE);
     memcpy(peers[1], owner.name, IFNAME_SIZE);
-    change(OWNERS, &owner, there);
-    change(PEERS, peers, there);
+    nft_change_element(OWNERS, &owner, there);
+    nft_change_element(PEERS, peers, there);
 }
 
 /* Begins a batch with the slot's egress. */
@@ -303,39 +307,42 @@ static int begin_slot(const struct net_account *account, const struct wire_reque
     if (r)
         return r;
     nft_batch();
-    change(NAT, &guest, kind == WIRE_EGRESS_NAT);
-    change(LISTERS, &guest, kind >= WIRE_EGRESS_LIST);
+    nft_change_element(NAT, &guest, kind == WIRE_EGRESS_NAT);
+    nft_change_element(LISTERS, &guest, kind >= WIRE_EGRESS_LIST);
     put_list(NFT_MSG_DELSETELEM, &gone);
     put_list(NFT_MSG_NEWSETELEM, &new);
     return 0;
 }
 
+static int ensured; /* in this helper's life: tables of an earlier version may be there */
+
 /* Asked first, because a refused batch costs the kernel about 16 ms. */
 int nft_ensure(uint32_t uid) {
-    static const uint8_t families[] = {NFPROTO_BRIDGE, NFPROTO_INET};
+    static const enum set versions[] = {BRIDGE_VERSION, INET_VERSION};
     struct pair_key owner = pair_of(uid, uid);
-    int made = 0;
-    for (size_t i = 0; i < sizeof(families); i++) {
-        mnl_attr_put_strz(nft_add(NFT_MSG_GETTABLE, 0, ENOENT, families[i]), NFTA_TABLE_NAME, NFT_TABLE);
-        int r = is_there();
-        if (r == 0)
-            r = ruleset_make(families[i]);
-        if (r < 0 && r != -EEXIST)
+    int missing = 0;
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        const uint8_t family = nft_sets[versions[i]].family;
+        mnl_attr_put_strz(nft_add(NFT_MSG_GETTABLE, 0, ENOENT, family), NFTA_TABLE_NAME, NFT_TABLE);
+        int table = is_there(), current = table > 0 ? has_element(versions[i], &ruleset_version) : table;
+        int r = current ? current : ruleset_make(family);
+        if (r < 0)
             return r;
-        made |= r <= 0;
+        missing |= !table;
     }
     int known = has_element(OWNERS, &owner);
-    return known < 0 ? known : made || !known;
+    ensured = known >= 0;
+    return known < 0 ? known : missing || !known;
 }
 
 static void put_uplinks(const struct nft_uplinks *uplinks) {
     static const enum set replaced[] = {UPLINKS, GUARDED, PRIVATE};
     for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
-        put_elements(NFT_MSG_DELSETELEM, replaced[i], nft_set_named(replaced[i]));
+        nft_empty(replaced[i]);
     for (size_t i = 0; i < uplinks->count; i++) {
-        change(UPLINKS, uplinks->names[i], 1);
+        nft_change_element(UPLINKS, uplinks->names[i], 1);
         if (uplinks->guard)
-            change(GUARDED, uplinks->names[i], 1);
+            nft_change_element(GUARDED, uplinks->names[i], 1);
     }
     if (uplinks->policy->private_count)
         nft_add_ranges(PRIVATE, uplinks->policy->private_allow, uplinks->policy->private_count);
@@ -346,7 +353,7 @@ int nft_change(const struct net_account *account, const struct wire_request *req
                const struct nft_uplinks *uplinks) {
     int r = -ENOENT;
     for (int try = 0; try < CHANGE_TRIES && r == -ENOENT; try++) {
-        r = try && request->op == WIRE_NET_UP ? nft_ensure(account->uid) : 0;
+        r = (try || !ensured) && request->op == WIRE_NET_UP ? nft_ensure(account->uid) : 0;
         r = r < 0 ? r : begin_slot(account, request);
         if (r)
             return r;

@@ -8,7 +8,23 @@
 
 #define NFT_TABLE "banger" /* in each family */
 
-enum set { GUESTS, GUESTS6, OWNERS, PEERS, NAT, LISTERS, LISTED, UPLINKS, GUARDED, PRIVATE, REFUSED, REFUSED6, SETS };
+enum set {
+    BRIDGE_VERSION,
+    INET_VERSION,
+    GUESTS,
+    GUESTS6,
+    OWNERS,
+    PEERS,
+    NAT,
+    LISTERS,
+    LISTED,
+    UPLINKS,
+    GUARDED,
+    PRIVATE,
+    REFUSED,
+    REFUSED6,
+    SETS
+};
 
 struct nft_set {
     const char *name;
@@ -23,11 +39,17 @@ void nft_batch(void); /* begins one; netlink_talk() ends it */
 struct nlmsghdr *nft_add(uint16_t type, uint16_t flags, uint8_t tolerated, uint8_t family);
 /* The set by its name, without elements; the caller frees it. */
 struct nftnl_set *nft_set_named(enum set set);
+/* Into the batch: an element is there or not afterwards; none is; these are, too. */
+void nft_change_element(enum set set, const void *key, int there);
+void nft_empty(enum set set);
 void nft_add_ranges(enum set set, const struct policy_cidr *ranges, size_t count);
 /* What a library could not allocate ends the worker. */
 void *nft_allocated(void *object);
 
-/* One family's table with all it holds. -EEXIST: another helper was faster. */
+/* A table is as this helper makes it when its set `version` has this element. */
+extern const uint32_t ruleset_version;
+/* One family's table, made where it is missing; where it is there (as another version of the
+ * helper made it) its rules are replaced at once, and its sets keep their elements. */
 int ruleset_make(uint8_t family);
 
 #endif

@@ -18,9 +18,15 @@
 /* --- the fixed part: sets, chains, rules ----------------------------------------- */
 
 /* nft's own numbers of data types, for its listing (6 bits a part of a concatenation). */
-enum { T_IPV4 = 7, T_ETHER = 9, T_UID = 24, T_IFNAME = 41 };
+enum { T_IPV4 = 7, T_ETHER = 9, T_MARK = 19, T_UID = 24, T_IFNAME = 41 };
+
+/* One more with every change of a set, chain or rule (tests/netns/upgrade.c says so). A set that
+ * keeps its name keeps its form, for it also keeps its elements. */
+const uint32_t ruleset_version = 1;
 
 const struct nft_set nft_sets[SETS] = {
+    [BRIDGE_VERSION] = {"version", T_MARK, NFPROTO_BRIDGE, 4, 0},
+    [INET_VERSION] = {"version", T_MARK, NFPROTO_INET, 4, 0},
     [GUESTS] = {"guests", T_IFNAME << 12 | T_ETHER << 6 | T_IPV4, NFPROTO_BRIDGE, 28, 0},
     [GUESTS6] = {"guests6", T_IFNAME << 12 | T_ETHER << 6 | T_IPV4, NFPROTO_BRIDGE, 28, 0}, /* see addr_ipv6() */
     [OWNERS] = {"owners", T_IFNAME << 6 | T_UID, NFPROTO_INET, 20, 0},
@@ -222,7 +228,7 @@ static void make_set(enum set set) {
     nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, nft_sets[set].type);
     nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, nft_sets[set].size);
     /* For nft's listing alone: type 0 (the key's byte order), 4 bytes, 1 (the host's). */
-    if (nft_sets[set].type == T_IFNAME)
+    if (nft_sets[set].type == T_IFNAME || nft_sets[set].type == T_MARK)
         (void) nftnl_set_set_data(s, NFTNL_SET_USERDATA, "\x00\x04\x01\x00\x00\x00", 6);
     if (nft_sets[set].flags & NFT_SET_CONCAT)
         (void) nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, "\x04\x04", 2);
@@ -262,21 +268,31 @@ static void make_rule(const struct rule *rule) {
 }
 
 static void add_refused(void) {
+    nft_empty(REFUSED);
     nft_add_ranges(REFUSED, policy_refused, POLICY_REFUSED);
+    nft_empty(REFUSED6);
     nft_add_ranges(REFUSED6, refused6, sizeof(refused6) / sizeof(refused6[0]));
 }
 
-/* All of it or nothing, and not twice: NLM_F_EXCL makes the later of two helpers
- * fail as a whole. */
+/* The version's element says of which versions' helpers these rules are good enough: all up to
+ * this one. So of two versions that run side by side (each account has its own helper) the newer
+ * has its way, and the older leaves that alone. */
+static void add_versions(enum set set) {
+    for (uint32_t version = 1; version <= ruleset_version; version++)
+        nft_change_element(set, &version, 1);
+}
+
 int ruleset_make(uint8_t family) {
     nft_batch();
-    mnl_attr_put_strz(nft_add(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 0, family), NFTA_TABLE_NAME, NFT_TABLE);
+    mnl_attr_put_strz(nft_add(NFT_MSG_NEWTABLE, NLM_F_CREATE, 0, family), NFTA_TABLE_NAME, NFT_TABLE);
+    mnl_attr_put_strz(nft_add(NFT_MSG_DELRULE, 0, 0, family), NFTA_RULE_TABLE, NFT_TABLE); /* all of its rules */
     for (enum set s = 0; s < SETS; s++) {
         if (nft_sets[s].family == family)
             make_set(s);
     }
     if (family == NFPROTO_INET)
         add_refused();
+    add_versions(family == NFPROTO_INET ? INET_VERSION : BRIDGE_VERSION);
     for (enum chain c = 0; c < CHAINS; c++) {
         if (chains[c].family == family)
             make_chain(c);

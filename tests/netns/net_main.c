@@ -407,6 +407,7 @@ int main(void) {
     test_bulk();
     test_matrix();
     test_ipv6();
+    test_upgrade();
     test_kill();
     test_foreign();
     test_privileges();

@@ -32,7 +32,7 @@ void make_world(void);
 void say(uid_t uid, uint32_t to, const char *text);
 int pings(struct guest *g, uint32_t to);
 
-/* The parts: net_more.c, matrix.c, ipv6.c. */
+/* The parts: net_more.c, matrix.c, ipv6.c, upgrade.c. */
 void test_named(void);
 void test_lists(void);
 void test_mending(void);
@@ -40,5 +40,6 @@ void test_foreign_tables(void);
 void test_bulk(void);
 void test_matrix(void);
 void test_ipv6(void);
+void test_upgrade(void);
 
 #endif

@@ -18,7 +18,7 @@ case $mode in
 bench) source=tests/bench/net_bench.c ;;
 packet) source=tests/bench/packet_bench.c ;;
 publish) source=tests/bench/publish_bench.c ;;
-*) source="tests/netns/net_main.c tests/netns/net_world.c tests/netns/net_more.c tests/netns/matrix.c tests/netns/ipv6.c" ;;
+*) source="tests/netns/net_main.c tests/netns/net_world.c tests/netns/net_more.c tests/netns/matrix.c tests/netns/ipv6.c tests/netns/upgrade.c" ;;
 esac
 cd "$here"
 ${CC:-gcc} -std=gnu17 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o "$work/driver" $source \
