@@ -222,7 +222,7 @@ scale: test-deps build
 	@tests/world.sh tests/scale/run.sh
 	@tests/world.sh tests/scale/guests.sh
 faults: test-deps build
-	@tests/world.sh tests/faults/run.sh
+	@tests/faults/all.sh
 recovery: test-deps build
 	@tests/world.sh tests/recovery/run.sh
 	@tests/world.sh tests/recovery/power.sh

@@ -2,7 +2,8 @@
  * call documents, and with its process killed at each call. Afterwards nothing may be
  * left in the kernel, and a new helper must work.
  *
- * Usage: faults UID GID BANGER-GID FOLDER [OPERATION...]   (root, in tests/world.sh) */
+ * Usage: faults UID GID BANGER-GID FOLDER [OPERATION...]   (root, in tests/world.sh)
+ *        faults --list */
 #include "faults.h"
 
 #include <dirent.h>
@@ -267,8 +268,13 @@ static int wanted(const char *name, char **names) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        for (size_t i = 0; i < operation_count; i++)
+            puts(operations[i].name);
+        return 0;
+    }
     if (argc < 5) {
-        fprintf(stderr, "usage: faults UID GID BANGER-GID FOLDER [OPERATION...]\n");
+        fprintf(stderr, "usage: faults --list | UID GID BANGER-GID FOLDER [OPERATION...]\n");
         return 2;
     }
     account = (struct account){(uid_t) atoi(argv[1]), (gid_t) atoi(argv[2]), (gid_t) atoi(argv[3]), argv[4]};
