@@ -24,6 +24,16 @@ answers() { [ "$(as "$1" banger daemon status --json | jq -r .dns_pid)" != 0 ]; 
 check "ann's names are answered" until_true 10 answers ann
 check "and ben's" until_true 10 answers ben
 
+# --- an installation over a daemon that runs -------------------------------------------------------
+equal "the daemon" "$(says ann daemon)" "PASS bangerd answers, and is the one installed"
+equal "its status, without a word" "$(as ann banger daemon status 2>&1 >/dev/null)" ""
+check "make install, once more" .make/install.sh install
+equal "is said to come before it" "$(says ann daemon)" "WARN bangerd and its helper were started before banger was installed anew"
+contains "also in its status" "$(as ann banger daemon status 2>&1 >/dev/null)" "installed anew: run \`banger daemon stop\`"
+check "its end, as doctor says" as ann banger daemon stop
+equal "the next one is the one installed" "$(says ann daemon)" "PASS bangerd answers, and is the one installed"
+check "ann's names are answered again" until_true 10 answers ann
+
 # --- the way out, and the subnet -----------------------------------------------------------------
 contains "no default route" "$(says ann 'way out')" "WARN there is no IPv4 default route"
 ip link add up0 type veth peer name up1

@@ -7,6 +7,7 @@
 #include "../../common/version.h"
 #include "../workspace/process.h"
 #include "config.h"
+#include "output.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define TICK_MS    100
 #define UNDO_MS    15000 /* what a cancelled request may take to undo itself */
@@ -333,6 +335,27 @@ int client_request(struct client_call *call, cJSON **result, struct err *e) {
 int client_simple(const char *op, cJSON *args, cJSON **result, struct err *e) {
     struct client_call call = {.op = op, .args = args};
     return client_request(&call, result, e);
+}
+
+/* An installation puts other files there, and leaves what runs as it is. */
+static int was_replaced(int64_t pid) {
+    char path[64];
+    struct stat runs, installed;
+    (void) snprintf(path, sizeof(path), "/proc/%lld/exe", (long long) pid);
+    return stat(path, &runs) == 0 && stat(BANGER_BINDIR "/bangerd", &installed) == 0 &&
+           (runs.st_dev != installed.st_dev || runs.st_ino != installed.st_ino);
+}
+
+int client_daemon_differs(const cJSON *status, char text[ERR_TEXT_MAX]) {
+    const char *version = output_member(status, "version");
+    if (strcmp(version, BANGER_STAMP) != 0)
+        (void) snprintf(text, ERR_TEXT_MAX, "bangerd and its helper are of banger %.80s, this command is of %s",
+                        version, BANGER_STAMP);
+    else if (was_replaced(output_number(status, "monitor_pid")))
+        (void) snprintf(text, ERR_TEXT_MAX, "bangerd and its helper were started before banger was installed anew");
+    else
+        return 0;
+    return 1;
 }
 
 cJSON *client_named(const char *name) {

@@ -34,6 +34,12 @@ int client_simple(const char *op, cJSON *args, cJSON **result, struct err *e);
 /* {"name": name}, for the many operations that take just that. */
 cJSON *client_named(const char *name);
 
+/* What differs between the daemon that answered daemon.status and the one that is installed: 1 with a sentence in
+ * `text`, or 0. Its helper is as old as it is. */
+int client_daemon_differs(const cJSON *status, char text[ERR_TEXT_MAX]);
+#define CLIENT_DIFFERS_REMEDY                                                                                          \
+    "run `banger daemon stop`: VMs go on running, and the next command starts the one installed"
+
 /* The account's folders, found once. NULL with `e` filled. */
 const struct paths *client_paths(struct err *e);
 

@@ -281,23 +281,32 @@ static void check_config(cJSON *checks) {
     }
 }
 
+/* Is it the one installed? */
+static void check_age(cJSON *checks, const cJSON *status) {
+    char text[ERR_TEXT_MAX];
+    if (client_daemon_differs(status, text))
+        doctor_add(checks, "daemon", WARN, CLIENT_DIFFERS_REMEDY, "%s", text);
+    else
+        doctor_add(checks, "daemon", PASS, "", "bangerd answers, and is the one installed");
+}
+
 /* What only the engine can try, or why it cannot be asked. */
 static void check_daemon(cJSON *checks) {
     struct err e = {0};
-    cJSON *result = NULL;
-    if (client_simple("daemon.doctor", NULL, &result, &e) < 0) {
+    cJSON *result = NULL, *status = NULL;
+    if (client_simple("daemon.doctor", NULL, &result, &e) < 0 ||
+        client_simple("daemon.status", NULL, &status, &e) < 0) {
         doctor_add(checks, "daemon", FAIL, "mend what fails above first; then see bangerd.log", "%s",
                    signals_ending() ? "interrupted" : e.text);
+        cJSON_Delete(result);
         return;
     }
-    doctor_add(checks, "daemon", PASS, "", "bangerd answers");
+    check_age(checks, status);
     cJSON *more = cJSON_GetObjectItemCaseSensitive(result, "checks");
     for (cJSON *item; (item = cJSON_DetachItemFromArray(more, 0));)
         (void) cJSON_AddItemToArray(checks, item);
-    cJSON_Delete(result);
-    result = NULL;
-    if (client_simple("daemon.status", NULL, &result, &e) == 0)
-        doctor_names(checks, output_member(result, "dns"));
+    doctor_names(checks, output_member(status, "dns"));
+    cJSON_Delete(status);
     cJSON_Delete(result);
 }
 

@@ -14,6 +14,19 @@
 
 /* --- shared shapes ----------------------------------------------------------- */
 
+/* Takes `result`. */
+static void show_result(const struct invocation *in, cJSON *result) {
+    if (options_given(in, OPT_JSON)) {
+        output_json(result);
+        return;
+    }
+    cJSON *config = cJSON_DetachItemFromObjectCaseSensitive(result, "config"); /* of an image: how it is run */
+    output_object(result);
+    output_object(config);
+    cJSON_Delete(config);
+    cJSON_Delete(result);
+}
+
 /* Shows the object that `op` gives for the first argument. */
 static int show(const struct invocation *in, const char *op, cJSON *args) {
     struct err e = {0};
@@ -21,15 +34,7 @@ static int show(const struct invocation *in, const char *op, cJSON *args) {
     int r = client_simple(op, args, &result, &e);
     if (r < 0)
         return session_failed(r, &e);
-    if (options_given(in, OPT_JSON)) {
-        output_json(result);
-        return 0;
-    }
-    cJSON *config = cJSON_DetachItemFromObjectCaseSensitive(result, "config"); /* of an image: how it is run */
-    output_object(result);
-    output_object(config);
-    cJSON_Delete(config);
-    cJSON_Delete(result);
+    show_result(in, result);
     return 0;
 }
 
@@ -248,7 +253,18 @@ int command_kernel_delete(const struct invocation *in) {
 /* --- the daemon -------------------------------------------------------------- */
 
 int command_daemon_status(const struct invocation *in) {
-    return show(in, "daemon.status", NULL);
+    struct err e = {0};
+    char text[ERR_TEXT_MAX + 128];
+    cJSON *status = NULL;
+    int r = client_simple("daemon.status", NULL, &status, &e);
+    if (r < 0)
+        return session_failed(r, &e);
+    if (client_daemon_differs(status, text)) {
+        (void) snprintf(text + strlen(text), 128, ": " CLIENT_DIFFERS_REMEDY);
+        output_warning(text);
+    }
+    show_result(in, status);
+    return 0;
 }
 
 int command_daemon_stop(const struct invocation *in) {
