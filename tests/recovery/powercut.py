@@ -5,7 +5,7 @@ half of the blocks. It is mounted (its own journal is replayed), the daemon star
 
   powercut.py CUTS        how many cuts, spread at random (SEED); 0: at each write and flush
 """
-import hashlib, os, random, struct, sys
+import hashlib, os, random, struct, sys, uuid
 from operations import *
 
 CUTS = int(sys.argv[1])
@@ -14,7 +14,7 @@ FS = os.environ.get("FS", "ext4")
 SIZE = 400 << 20
 BLOCK = 4096
 LOCAL = HOME + "/.local"  # the disk; ~/.cache is a link into it
-BEFORE, NOW, LOG, DISK = (f"{WORLD}/{name}" for name in ("before.img", "now.img", "writes", "disk"))
+BEFORE, NOW, LOG, DISK, BOOT = (f"{WORLD}/{name}" for name in ("before.img", "now.img", "writes", "disk", "boot-id"))
 ENTRY = struct.Struct("<QQQ")
 WAYS = {"nothing": 0.0, "half": 0.5, "all": 1.0}
 
@@ -41,9 +41,16 @@ def unmount(loop):
     run("losetup", "--detach", loop)
 
 
+def boot():
+    """This run of the machine is another than all before."""
+    with open(BOOT, "w") as f:
+        f.write(f"{uuid.uuid4()}\n")
+
+
 def reboot():
     """What the kernel has of the account is gone too."""
     end_all()
+    boot()
     subprocess.run(["nft", "flush", "ruleset"])
     for link in json.loads(run("ip", "-j", "link")):
         if link["ifname"].startswith(("bgr", "bt")):
@@ -154,6 +161,8 @@ def record():
     unmount(loop)
     run("cp", "--sparse=always", BEFORE, NOW)
     open(DISK, "w").close()
+    boot()
+    run("mount", "--bind", BOOT, "/proc/sys/kernel/random/boot_id")
     run(WORLD + "/logdisk", NOW, LOG, DISK)
     loop = mount(DISK)
     p = Promises()
@@ -201,9 +210,18 @@ def check_promises(promised):
                 raise Problem(f"{what} {name}: {path} is not what it was")
 
 
+def check_words():
+    """No VM is said to have ended, or to have been cut off, while the machine ran."""
+    for line in must("events", "--since", "0", "--json").splitlines():
+        event = json.loads(line)
+        if event["kind"] == "vm.mended" and "the machine" not in event["text"] and "may reach" not in event["text"]:
+            raise Problem(f"it is said of {event['name']}: {event['text']}")
+
+
 def check_cut(promised, pulled):
     settled(cache=False)  # nobody promised anything of it
     check_promises(promised)
+    check_words()
     for vm in vms():
         check_disks(vm)
     for image in listed("image"):

@@ -204,10 +204,26 @@ static int confine(struct err *e) {
     return r ? err_sys(e, -r, "cannot confine bangerd with seccomp") : 0;
 }
 
+/* The first half of random(4)'s boot_id: read while /proc can be seen. */
+static int64_t read_boot(void) {
+    static const char digits[] = "0123456789abcdef";
+    char text[sizeof("01234567-89ab-cdef")] = "";
+    uint64_t boot = 0;
+    cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || io_read_some(fd, text, sizeof(text) - 1) < 0)
+        return 0;
+    for (const char *at = text; *at; at++) {
+        const char *digit = strchr(digits, *at);
+        boot = digit ? boot << 4 | (uint64_t) (digit - digits) : boot;
+    }
+    return (int64_t) boot;
+}
+
 static int prepare(const char *state_path, struct err *e) {
     (void) snprintf(engine.state_path, sizeof(engine.state_path), "%s", state_path);
     (void) snprintf(engine.version, sizeof(engine.version), "%s", BANGER_STAMP);
     keep_small();
+    engine.boot = read_boot();
     engine.state = open(state_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (engine.state < 0)
         return err_sys(e, errno, "cannot open the state folder %s", state_path);

@@ -4,11 +4,14 @@
 
 #include "../../common/err.h"
 
+#include <stdint.h>
+
 struct engine {
     int state; /* O_PATH of the state folder; all of banger's files are opened below it with openat */
     char state_path[4096];
     char version[128];
     int landlock; /* ABI in use, 0 where the kernel has none */
+    int64_t boot; /* of this run of the machine alone; 0: not known */
 };
 extern struct engine engine;
 

@@ -4,6 +4,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "../../common/log.h"
+#include "../daemon/engine.h"
 #include "../daemon/monitor.h"
 #include "../priv/priv.h"
 #include "../store/events.h"
@@ -16,6 +17,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#define KEY_BOOT     "boot"
 #define RELINK_STACK 131072
 #define QUIT_MS      5000
 #define QUIT_NAP     50000 /* microseconds between two looks at the lock */
@@ -119,7 +121,15 @@ static int mend_rules(struct vm_live *live, struct vm_record *r, struct err *e) 
     return rc < 0 ? rc : 0;
 }
 
-static void mend(struct vm_record *r) {
+/* What start-up puts right of a VM is in the log and among the events. */
+static void say(const struct vm_record *r, const char *what) {
+    log_warn(0, "VM %s: %s", r->name, what);
+    events_add(EVENT_VM_MENDED, r, "%s", what);
+}
+
+/* `rebooted`: the records are of an earlier run of the machine, whose last moments may be missing in them: a VM that
+ * runs in its record may have been stopped, and one that is to be removed deleted. */
+static void mend(struct vm_record *r, int rebooted) {
     struct err e;
     struct vm_live *live = vm_lock_new(r);
     if (!live)
@@ -129,14 +139,14 @@ static void mend(struct vm_record *r) {
     if (r->remove) { /* its creation or deletion was cut off, or its run's client is gone with the last engine */
         if (pidfd >= 0 && vm_live_began(live, pidfd, &e))
             log_error(0, "VM %s: %s", r->name, e.text);
-        log_info(0, "VM %s: its request was cut off by the last engine's end, it is removed", r->name);
-        events_add(EVENT_VM_MENDED, r, "its request was cut off by the last engine's end, it is removed");
+        say(r, rebooted ? "the machine went down before its making or removal was complete: it is removed"
+                        : "its request was cut off by the last engine's end, it is removed");
         rc = vm_destroy(0, live, r, &e);
     } else if (pidfd >= 0) {
         adopt(live, r, pidfd);
     } else if (r->state != VM_STOPPED && r->state != VM_FAILED) {
-        log_warn(0, "VM %s: its VMM ended meanwhile", r->name);
-        events_add(EVENT_VM_MENDED, r, "its VMM ended meanwhile: its network was taken down");
+        say(r, rebooted ? "the machine was started anew: it does not run"
+                        : "its VMM ended meanwhile: its network was taken down");
         rc = vm_settle(0, live, r, VM_STOPPED, &e);
     }
     if (rc == 0 && !r->remove)
@@ -213,14 +223,25 @@ static void mend_egress(void) {
         log_error(0, "%s", e.text);
 }
 
+/* Each by what its record says, which may be of an earlier run of the machine. */
+static void mend_all(const struct vm_records *all) {
+    struct err e;
+    int64_t last = 0;
+    if (store_setting_get(KEY_BOOT, &last, &e))
+        log_error(0, "%s", e.text);
+    for (size_t i = 0; i < all->count; i++)
+        mend(&all->list[i], last && engine.boot && last != engine.boot);
+    if (last != engine.boot && store_setting_set(KEY_BOOT, engine.boot, &e))
+        log_error(0, "%s", e.text);
+}
+
 int vm_recover(struct err *e) {
     struct vm_records all;
     priv_on_net_worker(vm_egress_worker);
     int rc = vm_records_read(&all, e);
     if (rc)
         return rc;
-    for (size_t i = 0; i < all.count; i++)
-        mend(&all.list[i]);
+    mend_all(&all);
     mend_snapshots(&all);
     mend_egress();
     vm_publish_recover();
