@@ -314,21 +314,29 @@ static int begin_slot(const struct net_account *account, const struct wire_reque
     return 0;
 }
 
+static int has_set(enum set set) {
+    struct nftnl_set *s = nft_set_named(set);
+    nftnl_set_nlmsg_build_payload(nft_add(NFT_MSG_GETSET, 0, ENOENT, nft_sets[set].family), s);
+    nftnl_set_free(s);
+    return is_there();
+}
+
 static int ensured; /* in this helper's life: tables of an earlier version may be there */
 
-/* Asked first, because a refused batch costs the kernel about 16 ms. */
+/* Asked first, because a refused batch costs the kernel about 16 ms. A table is ours when it has
+ * the set that each version has; an administrator's of our name stays, and without rules of ours
+ * there nothing is brought up. */
 int nft_ensure(uint32_t uid) {
-    static const enum set versions[] = {BRIDGE_VERSION, INET_VERSION};
+    static const struct { enum set always, version; } tables[] = {{GUESTS, BRIDGE_VERSION}, {OWNERS, INET_VERSION}};
     struct pair_key owner = pair_of(uid, uid);
     int missing = 0;
-    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
-        const uint8_t family = nft_sets[versions[i]].family;
-        mnl_attr_put_strz(nft_add(NFT_MSG_GETTABLE, 0, ENOENT, family), NFTA_TABLE_NAME, NFT_TABLE);
-        int table = is_there(), current = table > 0 ? has_element(versions[i], &ruleset_version) : table;
-        int r = current ? current : ruleset_make(family);
-        if (r < 0)
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        int ours = has_set(tables[i].always);
+        int current = ours > 0 ? has_element(tables[i].version, &ruleset_version) : ours;
+        int r = current ? current : ruleset_make(nft_sets[tables[i].always].family, ours);
+        if (r < 0 && r != -EEXIST)
             return r;
-        missing |= !table;
+        missing |= !ours;
     }
     int known = has_element(OWNERS, &owner);
     ensured = known >= 0;

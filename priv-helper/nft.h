@@ -48,8 +48,9 @@ void *nft_allocated(void *object);
 
 /* A table is as this helper makes it when its set `version` has this element. */
 extern const uint32_t ruleset_version;
-/* One family's table, made where it is missing; where it is there (as another version of the
- * helper made it) its rules are replaced at once, and its sets keep their elements. */
-int ruleset_make(uint8_t family);
+/* One family's table. With `ours` it is there, as another version of the helper made it: its rules
+ * are replaced at once, and its sets keep their elements. Else -EEXIST: another helper was faster,
+ * or the table is an administrator's. */
+int ruleset_make(uint8_t family, int ours);
 
 #endif

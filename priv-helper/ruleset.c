@@ -282,9 +282,11 @@ static void add_versions(enum set set) {
         nft_change_element(set, &version, 1);
 }
 
-int ruleset_make(uint8_t family) {
+/* All of it or nothing. */
+int ruleset_make(uint8_t family, int ours) {
     nft_batch();
-    mnl_attr_put_strz(nft_add(NFT_MSG_NEWTABLE, NLM_F_CREATE, 0, family), NFTA_TABLE_NAME, NFT_TABLE);
+    mnl_attr_put_strz(nft_add(NFT_MSG_NEWTABLE, NLM_F_CREATE | (ours ? 0 : NLM_F_EXCL), 0, family), NFTA_TABLE_NAME,
+                      NFT_TABLE);
     mnl_attr_put_strz(nft_add(NFT_MSG_DELRULE, 0, 0, family), NFTA_RULE_TABLE, NFT_TABLE); /* all of its rules */
     for (enum set s = 0; s < SETS; s++) {
         if (nft_sets[s].family == family)

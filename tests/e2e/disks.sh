@@ -157,9 +157,9 @@ if file_system ext4 800M; then
     fill_up $((48 << 20))
     check "$here: less is free than will be written" test "$(room)" -le $((48 << 20))
     in_guest 'setsid sh -c "dd if=/dev/zero of=/var/fill bs=1M count=150; sync; echo >/var/written" </dev/null >/dev/null 2>&1 &'
-    check "$here: a copy that cannot grow: vm show says why it waits" until_true 40 held
+    check "$here: a copy that cannot grow: vm show says why it waits" until_true 120 held
     kill -9 "$(banger daemon status --json | jq -r .pid)"
-    check "$here: the next engine finds out too" until_true 20 held
+    check "$here: the next engine finds out too" until_true 60 held
     rm "$place/filler"
     check "$here: it goes on when there is room" until_true 60 says 'test -e /var/written && wc -c </var/fill' 157286400
     equal "$here: and nothing more is said" "$(show disk detail)" ""
