@@ -14,7 +14,8 @@ NEW = new("v", 7001)
 
 
 def base():
-    """A VM that is stopped and one that runs, in which nobody has any business."""
+    """A VM that is stopped and one that runs, in which nobody has any business; no tap waits."""
+    pool(0)
     have = vms()
     for name in set(have) - {"keep", "live", "v"}:  # a build's, whose guest never became ready
         must("vm", "delete", "-f", name)
@@ -26,6 +27,31 @@ def base():
         must(*new("live", 7002))
     elif have["live"]["state"] != "running":
         must("vm", "start", "live")
+
+
+def pool(size):
+    """So many taps wait."""
+    if pool_size() != size:
+        with open(CONFIG, "w") as f:
+            f.write(f"tap_pool_size = {size}\n")
+    must("daemon", "status")
+    end = time.monotonic() + SETTLE
+    while len(waiting()) != size:
+        if time.monotonic() > end:
+            raise Problem(f"taps wait in the slots {sorted(waiting())}, not {size}")
+        time.sleep(0.02)
+
+
+def taps_ready(then):
+    def before():
+        then()
+        pool(2)
+    return before
+
+
+def with_ipv6():
+    """Another VM, which base() removes."""
+    must(*new("six", 7006), "--ipv6", "--no-start")
 
 
 def without():
@@ -177,7 +203,7 @@ def state_of(what, name):
     return None
 
 
-V, NEW_IMAGE, NEW_KERNEL, PORTS, REACH = ("vm", "v"), ("image", "new"), ("kernel", "new"), ("ports", "v"), ("egress", "v")
+V, SIX, NEW_IMAGE, NEW_KERNEL, PORTS, REACH = ("vm", "v"), ("vm", "six"), ("image", "new"), ("kernel", "new"), ("ports", "v"), ("egress", "v")
 RUN = ["vm", "run", "--rm", "--quiet", "--name", "v", "--image", "r", "--memory", "128M"]
 PULL = ["image", "pull", "--quiet", "--name", "new", "--size", "32M", IMAGE]
 LISTS = "allow=192.0.2.0/24,198.51.100.7", "allow=203.0.113.0/24"
@@ -187,6 +213,8 @@ OPERATIONS = {
     "create": (without, NEW, V, "running"),
     "create --no-start": (without, [*NEW, "--no-start"], V, "stopped"),
     "start": (stopped, ["vm", "start", "v"], V, "running"),
+    "create from the pool": (taps_ready(without), NEW, V, "running"),
+    "start with IPv6": (with_ipv6, ["vm", "start", "six"], SIX, "running"),
     "stop": (running, ["vm", "stop", "v"], V, "stopped"),
     "restart": (running, ["vm", "restart", "v"], V, "running"),
     "set": (fresh, ["vm", "set", "v", "--memory", "160M", "--disk-size", "80M"], V, "stopped"),
@@ -206,6 +234,7 @@ OPERATIONS = {
     "egress none": (reaching(LISTS[0]), ["vm", "set", "v", "--egress", "none"], REACH, "none"),
     "daemon start": (no_daemon, ["vm", "list"], V, "stopped"),
     "daemon stop": (stopped, ["daemon", "stop"], V, "stopped"),
+    "daemon stop with a pool": (taps_ready(stopped), ["daemon", "stop"], V, "stopped"),
     "image register": (no_image, ["image", "register", "--name", "new", "--rootfs", "root.ext4", "--kernel-ref", "k"], NEW_IMAGE, "there"),
     "image promote": (image_registered, ["image", "promote", "new"], NEW_IMAGE, "there"),
     "image load": (no_image, ["image", "load", "saved.tar", "--name", "new"], NEW_IMAGE, "there"),

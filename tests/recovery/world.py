@@ -3,6 +3,7 @@ import hashlib, json, os, pwd, re, shutil, sqlite3, subprocess, tempfile, time
 
 HOME = "/home/alice"
 STATE = HOME + "/.local/state/banger"
+CONFIG = HOME + "/.config/banger/config.toml"
 CACHE = HOME + "/.cache/banger/blobs/sha256"
 WORLD = os.environ["WORLD"]
 VMM = os.environ.get("VMM", "idle-vmm")  # its program
@@ -33,6 +34,22 @@ def listed(what):
 
 def vms():
     return {vm["name"]: vm for vm in listed("vm")}
+
+
+def pool_size():
+    """How many taps alice wants to wait for new VMs."""
+    return int(open(CONFIG).read().split("=")[1]) if os.path.exists(CONFIG) else 0
+
+
+def waiting():
+    """The slots in which a tap waits: their folders are empty."""
+    found = set()
+    for name in filter(re.compile("[0-9a-f]{3}").fullmatch, os.listdir(STATE + "/vms") if os.path.isdir(STATE + "/vms") else []):
+        try:
+            found |= set() if os.listdir(f"{STATE}/vms/{name}") else {int(name, 16)}
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def processes():
@@ -92,14 +109,16 @@ def check_processes(running, problems):
             problems.append(f"{vm['name']}: pid {vm['pid']} is not there")
 
 
-def check_network(running, slots, problems):
-    wanted = {f"bt{UID:08x}{slots[vm['name']]:03x}" for vm in running}
+def check_network(running, slots, pool, problems):
+    if len(pool) != pool_size():
+        problems.append(f"taps wait in the slots {sorted(pool)}, not {pool_size()}")
+    wanted = {f"bt{UID:08x}{slot:03x}" for slot in {slots[vm["name"]] for vm in running} | pool}
     links = {link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True).stdout)}
     have = {name for name in links if name.startswith(f"bt{UID:08x}")}
     if have != wanted:
         problems.append(f"taps {sorted(have)}, not {sorted(wanted)}")
     bridge = f"bgr{UID:08x}" in links
-    if bridge != bool(running):
+    if bridge != bool(wanted):
         problems.append(f"bridge {'left' if bridge else 'missing'}")
     rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
     named = set(re.findall(rf"bt{UID:08x}[0-9a-f]{{3}}", rules))
@@ -168,13 +187,13 @@ def check_host_keys(found, problems):
         problems.append(f"host keys of {left} are left")
 
 
-def check_folders(slots, images, kernels, problems):
+def check_folders(slots, pool, images, kernels, problems):
     def compare(folder, wanted):
         path = f"{STATE}/{folder}"
         have = set(os.listdir(path)) if os.path.isdir(path) else set()
         if have != set(wanted):
             problems.append(f"{folder}/ has {sorted(have)}, not {sorted(wanted)}")
-    compare("vms", {f"{slot:03x}" for slot in slots.values()})
+    compare("vms", {f"{slot:03x}" for slot in pool | set(slots.values())})
     compare("images", {i["id"] for i in images if i["kind"] != "registered"})
     compare("kernels", {k["id"] for k in kernels})
     odd = set(os.listdir(STATE)) - {"banger.db", "banger.db-wal", "bangerd.log", "bangerd.log.1", "run", "images", "kernels", "vms", "ssh", "lost+found"}
@@ -193,7 +212,7 @@ def check_descriptors(running, problems):
         threads = len(os.listdir(f"/proc/{pid}/task"))
         if not engine and (len(open_files) > 16 or any("pidfd" in f or "/vms" in f for f in open_files)):
             problems.append(f"the monitor has {len(open_files)} descriptors: {sorted(open_files)}")
-        if engine and len(open_files) > 24 + 8 * len(running):
+        if engine and len(open_files) > 24 + 8 * len(running) + pool_size():
             problems.append(f"the engine has {len(open_files)} descriptors: {sorted(open_files)}")
         # After helpers that died soon the engine takes its time to tell the next what guests may reach, in threads.
         if threads > (12 + 3 * len(running) if engine else 1):
@@ -235,13 +254,14 @@ def look(may_have_failed, cache=True):
     if doomed:
         problems.append(f"{doomed} are to be removed")
     check_processes(running, problems)
-    check_network(running, slots, problems)
+    pool = waiting()
+    check_network(running, slots, pool, problems)
     check_egress(running, records, problems)
     check_ports(running, problems)
     check_host_keys(found, problems)
     if cache:
         check_cache(problems)
-    check_folders(slots, listed("image"), listed("kernel"), problems)
+    check_folders(slots, pool, listed("image"), listed("kernel"), problems)
     check_descriptors(running, problems)
     return problems
 

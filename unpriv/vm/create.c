@@ -77,7 +77,29 @@ static int choose_name(struct vm_record *r, struct err *e) {
     return err_set(e, EEXIST, "no free random name was found: give one with `--name`");
 }
 
+/* Nothing of it stays. */
+static void unmake(uint64_t op, struct vm_live *live, struct vm_record *r) {
+    struct err e;
+    if (vm_destroy(op, live, r, &e))
+        log_error(op, "undoing the creation of VM %s: %s", r->name, e.text);
+    vm_unlock(live);
+}
+
 /* On success the record is in the store and its lock is held. */
+static int add_record(uint64_t op, const struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
+                      struct err *e) {
+    vm_id_random(r->id);
+    r->remove = 1; /* until the request has succeeded */
+    *live = vm_lock_new(r);
+    int rc = *live ? store_vm_add_soon(r, e) : err_set(e, ENOMEM, "out of memory");
+    if (rc == 0 && r->egress == WIRE_EGRESS_LIST)
+        rc = store_egress_set(r->id, spec->rules.text, e);
+    if (rc && *live)
+        unmake(op, *live, r);
+    return rc;
+}
+
+/* Chooses what was left open, and adds the record; the lock is held, as above. */
 static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live **live, struct vm_record *r,
                        struct err *e) {
     *r = spec->record;
@@ -89,16 +111,8 @@ static int register_vm(uint64_t op, const struct vm_spec *spec, struct vm_live *
     r->state = VM_STOPPED;
     if (rc == 0)
         rc = choose_slot(op, spec, r, e);
-    if (rc == 0) {
-        vm_id_random(r->id);
-        r->remove = 1; /* until the request has succeeded */
-        *live = vm_lock_new(r);
-        rc = *live ? store_vm_add_soon(r, e) : err_set(e, ENOMEM, "out of memory");
-        if (rc == 0 && r->egress == WIRE_EGRESS_LIST)
-            rc = store_egress_set(r->id, spec->rules.text, e);
-        if (rc && *live)
-            vm_unlock(*live);
-    }
+    if (rc == 0)
+        rc = add_record(op, spec, live, r, e);
     (void) pthread_mutex_unlock(&choosing);
     return rc;
 }
@@ -123,11 +137,8 @@ int vm_create(struct rpc *rpc, struct vm_spec *spec, struct vm_live **live, stru
     if (rc == 0)
         rc = store_vm_update_soon(r, e);
     if (rc) {
-        struct err undo;
         vm_disks_abandon(root);
-        if (vm_destroy(rpc->op, *live, r, &undo))
-            log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
-        vm_unlock(*live);
+        unmake(rpc->op, *live, r);
     }
     return rc;
 }
@@ -200,12 +211,13 @@ int vm_create_and_start(struct rpc *rpc, int remove, struct vm_live **live, stru
         rc = keep(r, e);
     if (rc == 0)
         return 0;
-    struct err undo;
-    if (r->state == VM_FAILED && keep(r, &undo) == 0)
+    struct err ignored;
+    if (r->state == VM_FAILED && keep(r, &ignored) == 0) {
         log_warn(rpc->op, "VM %s is kept: its guest never became ready", r->name);
-    else if (vm_destroy(rpc->op, *live, r, &undo))
-        log_error(rpc->op, "undoing the creation of VM %s: %s", r->name, undo.text);
-    vm_unlock(*live);
+        vm_unlock(*live);
+    } else {
+        unmake(rpc->op, *live, r);
+    }
     return rc;
 }
 

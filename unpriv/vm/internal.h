@@ -208,6 +208,7 @@ int vm_publish_change(struct rpc *rpc, struct vm_live *live, struct vm_record *r
 struct vm_records {
     struct vm_record *list;
     size_t count;
+    int failed; /* no memory for all */
 };
 int vm_records_read(struct vm_records *all, struct err *e);
 /* Ends the VMM that holds the slot's status file, if one does: nothing but its control socket is known of it. */

@@ -164,8 +164,8 @@ int vm_publish_change(struct rpc *rpc, struct vm_live *live, struct vm_record *r
         rc = store_vm_update(r, e);
     else
         *r = before;
-    if (rc && runs)
-        (void) vm_publish_open(&before, &later);
+    if (rc && runs) /* also where nothing was published */
+        (void) forwarder_set(&before, addr_guest(before.subnet, before.slot), 0, &later);
     return rc;
 }
 

@@ -28,16 +28,20 @@ static void add_record(const struct vm_record *r, void *arg) {
     struct vm_records *all = arg;
     if (all->count % 16 == 0) {
         struct vm_record *more = realloc(all->list, (all->count + 16) * sizeof(*more));
+        all->failed |= !more;
         if (!more)
             return;
         all->list = more;
     }
-    all->list[all->count++] = *r;
+    if (!all->failed)
+        all->list[all->count++] = *r;
 }
 
 int vm_records_read(struct vm_records *all, struct err *e) {
     *all = (struct vm_records){0};
     int rc = store_vms(add_record, all, e);
+    if (rc == 0 && all->failed) /* a folder without its record would be taken for an orphan */
+        rc = err_set(e, ENOMEM, "no memory for the records of all VMs: free some");
     if (rc)
         free(all->list);
     return rc;

@@ -73,13 +73,14 @@ int vm_grace(const struct rpc *rpc, int *grace_ms, struct err *e) {
     return rc;
 }
 
+/* One that has ended without its network, or its record, having followed is settled once more. */
 int vm_stop(uint64_t op, struct vm_live *live, struct vm_record *r, int grace_ms, struct err *e) {
     cleanup_fd int pidfd = vm_live_pidfd(live);
-    if (pidfd < 0)
+    if (pidfd < 0 && (r->state == VM_STOPPED || r->state == VM_FAILED))
         return not_running(r, e);
     r->state = VM_STOPPING;
     (void) store_vm_update_soon(r, NULL);
-    int rc = end_gently(live, r, pidfd, grace_ms);
+    int rc = pidfd < 0 ? 0 : end_gently(live, r, pidfd, grace_ms);
     if (rc)
         return err_sys(e, -rc, "VM %s does not end", r->name);
     rc = vm_settle(op, live, r, VM_STOPPED, e);
