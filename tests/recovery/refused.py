@@ -44,10 +44,17 @@ def accept():
     return left <= 0
 
 
+def finish(ended, wanted):
+    """From some step on a VM's end can only go on: the rest is done when it is asked for again."""
+    have = state_of("vm", "v")
+    if wanted is None and have:
+        must("vm", "delete", "-f", "v")
+    if wanted == "stopped" and have and have != wanted and ended.returncode:
+        must("vm", "stop", "v")
+
+
 def check(name, status, was):
     _, _, about, wanted = OPERATIONS[name]
-    if status and "v" in vms() and vms()["v"]["state"] == "stopping":
-        must("vm", "stop", "v")  # what could not be written of its end is made good
     settled()
     have = state_of(*about)
     if status == 0 and have != wanted:
@@ -68,9 +75,10 @@ def trial(name, number):
     was = state_of(*about)
     found = vms().get("v", {}).get("state") == "running"  # start-up writes that it has found it
     refuse(number + found)
-    status = cli(*command).returncode
+    ended = cli(*command)
     try:
-        check(name, status, was)
+        finish(ended, wanted)
+        check(name, ended.returncode, was)
     finally:
         reached = accept()
     before()

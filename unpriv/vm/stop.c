@@ -73,10 +73,14 @@ int vm_grace(const struct rpc *rpc, int *grace_ms, struct err *e) {
     return rc;
 }
 
-/* One that has ended without its network, or its record, having followed is settled once more. */
+/* It has ended, and its network or its record has not followed. */
+static int is_unsettled(const struct vm_record *r, int pidfd) {
+    return pidfd >= 0 ? vm_pid_ended(pidfd) : r->state != VM_STOPPED && r->state != VM_FAILED;
+}
+
 int vm_stop(uint64_t op, struct vm_live *live, struct vm_record *r, int grace_ms, struct err *e) {
     cleanup_fd int pidfd = vm_live_pidfd(live);
-    if (pidfd < 0 && (r->state == VM_STOPPED || r->state == VM_FAILED))
+    if (pidfd < 0 && !is_unsettled(r, pidfd))
         return not_running(r, e);
     r->state = VM_STOPPING;
     (void) store_vm_update_soon(r, NULL);
@@ -170,7 +174,7 @@ int vm_op_kill(struct rpc *rpc, cJSON **result, struct err *e) {
         if (rc)
             return rc == -ENOENT ? 0 : rc;
         cleanup_fd int pidfd = vm_live_pidfd(live);
-        if (pidfd >= 0 && vm_pid_ended(pidfd))
+        if (is_unsettled(&r, pidfd))
             rc = vm_settle(rpc->op, live, &r, VM_STOPPED, e);
         vm_unlock(live);
         if (rc)
