@@ -123,6 +123,13 @@ if [ $fake -eq 1 ]; then
     contains "half an answer" "$err" "the connection to the VMM broke"
     attempt "at /network-interfaces/eth0" "refuse 5"
     contains "a VMM that dies says with which status" "$err" "its VMM ended with exit status 148"
+    behave "delay 3000"
+    alice vm start fc >/dev/null 2>&1 &
+    starts=$!
+    check "a start that takes long" until_true 10 sh -c "pgrep -u alice -f '^$program '"
+    kill -9 "$(daemon_pid pid)"
+    wait $starts
+    equal "and the engine's end in its midst: no VM runs that was never booted" "$(fc_state)" stopped
     attempt "version nightly"
     contains "a version that is none" "$err" "does not say which version it is"
     check "nothing runs after all that" until_true 5 sh -c "[ -z \"\$(pgrep -u alice -f '^$program ')\" ]"

@@ -131,6 +131,23 @@ static void say(const struct vm_record *r, const char *what) {
     events_add(EVENT_VM_MENDED, r, "%s", what);
 }
 
+/* A VMM that boots its guest only when it is told to may never have been. */
+static int is_half_started(const struct vm_record *r) {
+    return r->state == VM_STARTING && vmm_of(r->vmm)->boot;
+}
+
+/* Takes `pidfd`, -1 for none. */
+static int end(struct vm_live *live, struct vm_record *r, int pidfd, int rebooted, struct err *e) {
+    say(r, pidfd >= 0 ? "the last engine ended in the midst of its start: it is stopped"
+           : rebooted ? "the machine was started anew: it does not run"
+                      : "its VMM ended meanwhile: its network was taken down");
+    if (pidfd >= 0) {
+        (void) vm_pid_kill(pidfd);
+        (void) close(pidfd);
+    }
+    return vm_settle(0, live, r, VM_STOPPED, e);
+}
+
 /* `rebooted`: the records are of an earlier run of the machine, whose last moments may be missing in them: a VM that
  * runs in its record may have been stopped, and one that is to be removed deleted. */
 static void mend(struct vm_record *r, int rebooted) {
@@ -146,12 +163,10 @@ static void mend(struct vm_record *r, int rebooted) {
         say(r, rebooted ? "the machine went down before its making or removal was complete: it is removed"
                         : "its request was cut off by the last engine's end, it is removed");
         rc = vm_destroy(0, live, r, &e);
-    } else if (pidfd >= 0) {
+    } else if (pidfd >= 0 && !is_half_started(r)) {
         adopt(live, r, pidfd);
     } else if (r->state != VM_STOPPED && r->state != VM_FAILED) {
-        say(r, rebooted ? "the machine was started anew: it does not run"
-                        : "its VMM ended meanwhile: its network was taken down");
-        rc = vm_settle(0, live, r, VM_STOPPED, &e);
+        rc = end(live, r, pidfd, rebooted, &e);
     }
     if (rc == 0 && !r->remove)
         rc = mend_rules(live, r, &e);
