@@ -48,7 +48,7 @@ static int bound(int type, uint16_t port) {
     memcpy(&address, &at, sizeof address);
     if (fd < 0)
         return -errno;
-    /* So that a server that asks for the same can have 0.0.0.0 beside it: of UDP nearly all do, of TCP some. */
+    /* So that a server of root's that asks for the same can have 0.0.0.0 beside it (socket(7)). */
     (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
     if (bind(fd, &address, sizeof address) < 0 || (type == SOCK_STREAM && listen(fd, 16) < 0)) {
