@@ -156,6 +156,7 @@ class Trial:
         r = self.result
         lasts = [line for line in r.lines if "ok" in line]
         assert len(lasts) == 1 and "ok" in r.last, f"one last line: {r.text[-400:]}"
+        assert min(r.last.get("bytes", 0), r.last.get("cached", 0)) >= 0, f"the engine takes no such numbers: {r.last}"
         assert r.rss <= RSS_MAX, f"{r.rss} KiB of memory"
         for name in os.listdir(self.cache + "/sha256"):
             path = f"{self.cache}/sha256/{name}"
@@ -182,6 +183,7 @@ class Trial:
         assert r.last["ok"] and r.status == 0, r.text[-400:]
         assert r.whole and [h for _, h, _ in r.layers] == [digest(b)[7:] for b in self.image.layers], r.layers
         assert json.loads(r.config)["env"] == ["A=b"]
+        assert r.last["bytes"] + r.last["cached"] == sum(len(b) for b in set(self.image.layers)), r.last
         return r
 
     def instead(self, part, answer):
@@ -291,12 +293,44 @@ def a_range_that_is_ignored(t):
 
 
 @case
+def a_range_that_is_ignored_once_it_was_cut(t):
+    blob = t.image.layers[0]
+    os.makedirs(t.cache + "/sha256", mode=0o700)
+    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
+        f.write(blob[:50000])
+    count = []
+
+    def forgetful(request):
+        count.append(1)
+        if len(count) == 1:
+            head = {"Content-Range": f"bytes 50000-{len(blob) - 1}/{len(blob)}"}
+            request[3].sendall(reply(206, blob[50000:90000], head, len(blob) - 50000))
+            return None
+        return reply(200, blob)
+    t.instead(t.layer(), forgetful)
+    r = t.works()
+    assert r.last["cached"] == 0, r.last
+
+
+@case
 def status_416_starts_anew(t):
     blob = t.image.layers[0]
     os.makedirs(t.cache + "/sha256", mode=0o700)
     with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
         f.write(blob[:70000])
     t.instead(t.layer(), lambda q: reply(416) if "range" in q[2] else reply(200, blob))
+    t.works()
+
+
+@case
+def plain_http_is_found_out_by_several_layers_at_once(t):
+    t.image = Image(layers=6)
+    t.server.answer = t.image.serve
+    os.makedirs(t.cache + "/sha256", mode=0o700)
+    for document in (t.image.bytes(), t.image.config_bytes):  # of an earlier pull that was cut off
+        with open(f"{t.cache}/sha256/{digest(document)[7:]}", "wb") as f:
+            f.write(document)
+    t.request["reference"] = f"{t.server.host}/team/app@{digest(t.image.bytes())}"
     t.works()
 
 
@@ -359,6 +393,47 @@ def a_mirror_that_fails_is_passed_over(t):
     t.request["endpoints"] = [{"host": other.host}, {"host": t.server.host}]
     t.works()
     assert other.seen
+
+
+def begins_layers_of_no_image(t, server):
+    """`server` has another image, whose layers are under way when it gives a configuration that is none."""
+    bad, begun = Image(layers=3, size=300000), threading.Event()
+    bad.layers = [hashlib.sha256(b).digest() * (len(b) // 32) for b in bad.layers]  # not those of t.image
+    bad.config.pop("rootfs")
+    bad.close()
+
+    def answer(request):
+        if digest(bad.config_bytes) in request[1]:
+            assert begun.wait(3)
+            time.sleep(0.3)
+        for layer in bad.layers:
+            if digest(layer) in request[1]:
+                request[3].sendall(reply(200, layer[:200000], length=len(layer)))
+                begun.set()
+                time.sleep(3)
+                return None
+        return bad.serve(request)
+    server.answer = answer
+
+
+def has_parts(t):
+    return [name for name in os.listdir(t.cache + "/sha256") if name.endswith(".part")]
+
+
+@case
+def layers_begun_beside_no_configuration_are_not_kept(t):
+    begins_layers_of_no_image(t, t.server)
+    t.fails("damaged")
+    assert not has_parts(t), has_parts(t)
+
+
+@case
+def a_mirror_with_no_configuration_leaves_nothing(t):
+    other = Server()
+    begins_layers_of_no_image(t, other)
+    t.request["endpoints"] = [{"host": other.host}, {"host": t.server.host}]
+    t.works()
+    assert not has_parts(t), has_parts(t)
 
 
 @case
@@ -814,6 +889,20 @@ def a_manifest_shorter_than_it_says(t):
 
 
 @case
+def a_manifest_that_is_always_cut_late(t):
+    count = []
+
+    def cut(request):
+        count.append(1)
+        if len(count) > 12:
+            return t.image.serve(request)
+        request[3].sendall(reply(200, t.image.bytes() + b" " * 70000, length=200000))
+        return None
+    t.instead("/manifests/", cut)
+    t.fails("breaks off")
+
+
+@case
 def a_manifest_of_a_gibibyte(t):
     def endless(request):
         request[3].sendall(reply(200, length=1 << 30))
@@ -1073,6 +1162,20 @@ def a_blob_that_always_ends_early(t):
         head = reply(206, headers={"Content-Range": f"bytes {at}-{len(blob) - 1}/{len(blob)}"}, length=len(blob) - at) if at else reply(200, length=len(blob))
         request[3].sendall(head + blob[at:at + 100])
     t.instead(t.layer(), early)
+    t.fails("breaks off")
+
+
+@case
+def a_blob_that_is_cut_late_by_a_server_without_ranges(t):
+    blob, count = t.image.layers[0], []
+
+    def cut(request):
+        count.append(1)
+        if len(count) > 12:
+            return reply(200, blob)
+        request[3].sendall(reply(200, blob[:100000 + len(count)], length=len(blob)))
+        return None
+    t.instead(t.layer(), cut)
     t.fails("breaks off")
 
 

@@ -105,6 +105,28 @@ Test(fetch_proxy, who_has_one) {
     }
 }
 
+Test(fetch_proxy, what_is_near) {
+    static const char *const near[] = {"localhost",
+                                       "127.0.0.1",
+                                       "127.9.9.9",
+                                       "0.0.0.0",
+                                       "0.1.2.3",
+                                       "169.254.169.254",
+                                       "[::1]",
+                                       "[::]",
+                                       "[fe80::1]",
+                                       "[febf::1]",
+                                       "[::ffff:127.0.0.1]",
+                                       "[::ffff:0.0.0.0]",
+                                       "[::ffff:169.254.1.1]"};
+    static const char *const far[] = {"a.example", "128.0.0.1", "169.253.1.1", "10.0.0.1",
+                                      "[::2]",     "[fec0::1]", "[fe7f::1]",   "[::ffff:10.0.0.1]"};
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
+        cr_expect(proxy_is_near(near[i]), "%s", near[i]);
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+        cr_expect(!proxy_is_near(far[i]), "%s", far[i]);
+}
+
 Test(fetch_proxy, names_and_forms) {
     static const char *const good[] = {"p",        "p:3128", "http://p:1/", "HTTPS://u:p@p:1", "socks5h://[::1]:1080",
                                        "u@x:p@q:1"};

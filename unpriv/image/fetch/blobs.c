@@ -19,10 +19,11 @@ static int name_it(const struct blob *b, char *out, size_t size) {
     return snprintf(out, size, "%.300s", b->fetch->request.url);
 }
 
-/* Back to nothing. */
+/* Back to nothing; what is got a second time is no progress. */
 static int begin_anew(struct blob *b, struct err *e) {
-    b->fetch->bytes -= b->resumed ? 0 : b->have;
-    b->fetch->cached -= b->resumed ? b->have : 0;
+    b->fetch->bytes -= b->have - b->resumed;
+    b->fetch->cached -= b->resumed;
+    b->transfer.progress -= b->have;
     EVP_MD_CTX_free(b->sha);
     b->sha = cache_hash(b->fd, 0);
     b->have = 0;
@@ -87,7 +88,7 @@ static int take_part(struct blob *b, struct err *e) {
     if (!b->sha)
         return begin_anew(b, e);
     b->have = st.st_size;
-    b->resumed = b->have > 0;
+    b->resumed = b->have;
     b->fetch->cached += b->have;
     return b->have == b->descriptor.size ? complete(b, e) : 0;
 }

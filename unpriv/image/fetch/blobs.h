@@ -19,8 +19,8 @@ struct blob {
     size_t endpoint;              /* where it is looked for */
     enum blob_state state;
     int fd;
-    int64_t have; /* bytes in the file */
-    int resumed;  /* an earlier pull's bytes are at its beginning: not fed before the digest was checked */
+    int64_t have;    /* bytes in the file */
+    int64_t resumed; /* bytes of an earlier pull at its beginning: then none is fed before the digest was checked */
     int restarts;
     EVP_MD_CTX *sha;
     struct transfer transfer;

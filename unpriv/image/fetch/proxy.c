@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,12 +112,14 @@ const char *proxy_for(const struct proxies *p, const char *scheme, const char *h
     return proxy[0] && !reference_is_loopback(host) && !has_none(p->none, host) ? proxy : "";
 }
 
-int proxy_is_near(const char *host) {
-    uint8_t a[16];
+int proxy_address_is_near(const uint8_t a[16]) {
     static const uint8_t zeros[15], v4[12] = {[10] = 0xff, [11] = 0xff};
-    if (!address_of(host, a))
-        return strcasecmp(host, "localhost") == 0;
     if (memcmp(a, v4, sizeof(v4)) == 0)
         return a[12] == 127 || a[12] == 0 || (a[12] == 169 && a[13] == 254);
     return (memcmp(a, zeros, sizeof(zeros)) == 0 && a[15] <= 1) || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80);
+}
+
+int proxy_is_near(const char *host) {
+    uint8_t a[16];
+    return address_of(host, a) ? proxy_address_is_near(a) : strcasecmp(host, "localhost") == 0;
 }

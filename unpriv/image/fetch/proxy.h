@@ -4,6 +4,8 @@
 
 #include "../../../common/err.h"
 
+#include <stdint.h>
+
 #define PROXY_MAX      2048 /* bytes of one variable, with the NUL */
 #define PROXY_NONE_MAX 4096 /* of no_proxy */
 
@@ -22,7 +24,9 @@ const char *proxy_for(const struct proxies *p, const char *scheme, const char *h
 /* The proxy's HOST[:PORT], for sentences; returns `out`. */
 const char *proxy_name(const char *proxy, char out[256]);
 
-/* An address that is written out, and means something on this machine or its link only. */
+/* An address (of IPv4 ::ffff:a.b.c.d) that means something on this machine or its link only. */
+int proxy_address_is_near(const uint8_t address[16]);
+/* A host that is such an address, written out, or "localhost". */
 int proxy_is_near(const char *host);
 
 #endif

@@ -115,7 +115,7 @@ static int two_sizes(const struct work *w, const struct manifest *m, struct err 
 
 /* Starts the first of them. */
 static int start_layers(struct work *w, struct fetch *f, const struct manifest *m, size_t endpoint, struct err *e) {
-    f->total = f->cached = 0; /* of an endpoint that was tried before */
+    f->total = f->cached = f->bytes = 0; /* of an endpoint that was tried before */
     f->ready = 0;
     int r = start_work(w, f, m->count, e);
     for (size_t i = 0; r == 0 && i < m->count; i++)
@@ -124,6 +124,16 @@ static int start_layers(struct work *w, struct fetch *f, const struct manifest *
         r = two_sizes(w, m, e);
     f->layers = w->count;
     return r ? r : start_some(w, e);
+}
+
+/* Without a configuration its layers are of no use: of what was begun of them nothing stays but what an earlier pull
+ * had. */
+static void discard_begun(const struct work *w) {
+    for (size_t i = 0; i < w->count; i++) {
+        const struct blob *b = &w->blobs[i];
+        if (b->fd >= 0 && b->state != BLOB_DONE && !b->resumed)
+            cache_remove_part(w->fetch->store, b->descriptor.digest);
+    }
 }
 
 static int is_known(const struct fetch *f) {
@@ -146,6 +156,8 @@ static int begin_image(struct work *w, struct fetch *f, size_t endpoint, struct 
         r = start_layers(w, f, m, endpoint, e);
     if (r == 0)
         r = registry_config_finish(&config, m, e);
+    if (r)
+        discard_begun(w);
     inquiry_end(&config);
     return r;
 }

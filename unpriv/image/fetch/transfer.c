@@ -90,20 +90,19 @@ static int place(struct transfer *t, int *own, int *foreign, struct err *e) {
 /* Addresses that only mean something on this machine or its link: a registry elsewhere must not
  * have us ask there. */
 static int is_near(const struct sockaddr *address) {
+    uint8_t a[16] = {[10] = 0xff, [11] = 0xff};
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
     if (address->sa_family == AF_INET) {
-        struct sockaddr_in v4;
         memcpy(&v4, address, sizeof(v4));
-        const uint32_t a = ntohl(v4.sin_addr.s_addr);
-        return a >> 24 == 127 || a >> 24 == 0 || a >> 16 == 0xa9fe;
-    }
-    if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
+        memcpy(a + 12, &v4.sin_addr, 4);
+    } else if (address->sa_family == AF_INET6) {
         memcpy(&v6, address, sizeof(v6));
-        const struct in6_addr *a = &v6.sin6_addr;
-        return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) ||
-               (IN6_IS_ADDR_V4MAPPED(a) && (a->s6_addr[12] == 127 || (a->s6_addr[12] == 169 && a->s6_addr[13] == 254)));
+        memcpy(a, &v6.sin6_addr, sizeof(a));
+    } else {
+        return 1;
     }
-    return 1;
+    return proxy_address_is_near(a);
 }
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
@@ -356,9 +355,9 @@ void transfer_end(struct transfer *t) {
 /* --- what follows ------------------------------------------------------------------- */
 
 static enum verdict later(struct transfer *t, struct err *e) {
-    if (t->progress >= PROGRESS_LEAST)
+    if (t->progress >= PROGRESS_LEAST && !t->is_document) /* a document begins anew each time */
         t->attempts = 0;
-    t->progress = 0;
+    t->progress = t->progress < 0 ? t->progress : 0;
     if (++t->attempts >= ATTEMPTS_MAX || t->retry_after > WAIT_LONGEST_S) {
         (void) failure_of(t, e);
         return VERDICT_FAILED;
@@ -403,11 +402,17 @@ static enum verdict log_in(struct transfer *t, struct err *e) {
     return auth_answer(t->fetch, t->endpoint, challenge, t->what, e) ? VERDICT_FAILED : VERDICT_AGAIN;
 }
 
+/* Of an endpoint that may yet turn out to speak plain http only; another transfer may have found that out meanwhile. */
+static int was_probe(const struct transfer *t) {
+    return allows_plain(t->endpoint) && (t->endpoint->plain || !t->endpoint->decided) && !t->is_realm &&
+           t->redirects == 0 && strncmp(t->url, "https://", 8) == 0;
+}
+
 /* A connection that did not come to an answer. */
 static enum verdict broken(struct transfer *t, const char *connected, struct err *e) {
     const int no_tls = t->code == CURLE_SSL_CONNECT_ERROR || (t->code == CURLE_OPERATION_TIMEDOUT && !connected) ||
                        (t->tunnel >= 400 && t->tunnel != 407); /* a proxy may connect to port 443 alone */
-    if (!t->endpoint->decided && no_tls && !t->endpoint->plain && allows_plain(t->endpoint)) {
+    if (no_tls && was_probe(t)) {
         t->endpoint->plain = 1; /* what goes wrong now is told of plain http */
         free(t->url);
         t->url = NULL;

@@ -32,7 +32,7 @@ struct transfer {
 
     /* counted over all attempts */
     int redirects, logins, attempts;
-    int64_t progress; /* body bytes since the last failed attempt */
+    int64_t progress; /* body bytes since the last failed attempt, less those that were thrown away */
     long long not_before;
 
     /* the attempt under way */
