@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -499,6 +500,47 @@ def two_pulls_at_once_share(t):
         thread.join()
     assert all(r.last["ok"] and r.whole for r in results), [r.text[-200:] for r in results]
     assert len(count) == 1, "the layer was downloaded twice"
+
+
+# --- `banger image cache prune` at the same time ------------------------------------------
+
+def prune(t, dawdle_us):
+    """In its HOME the cache is t.cache; each removal begins so much later."""
+    program = os.path.join(os.path.dirname(fetch.PROGRAM), "banger")
+    slow = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat", "-e", f"inject=unlinkat:delay_enter={dawdle_us}"]
+    return subprocess.Popen([*slow, program, "image", "cache", "prune"], env={"HOME": t.cache[:t.cache.index("/.cache")]},
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def cache_in_a_home(t, name, data):
+    t.cache += "/.cache/banger/blobs"
+    os.makedirs(t.cache + "/sha256", mode=0o700)
+    with open(f"{t.cache}/sha256/{name}", "wb") as f:
+        f.write(data)
+
+
+@case
+def a_part_that_is_being_removed_is_not_written(t):
+    blob = t.image.layers[0]
+    cache_in_a_home(t, digest(blob)[7:] + ".part", blob[:1000])
+
+    def slow(request):
+        time.sleep(2)
+        return t.image.serve(request)
+    t.instead(t.layer(), slow)
+    pruning = prune(t, 1500000)
+    time.sleep(0.7)
+    t.works()
+    assert pruning.wait() == 0, pruning.stderr.read()
+
+
+@case
+def a_blob_that_another_removed_meanwhile(t):
+    cache_in_a_home(t, digest(b"x")[7:], b"x")
+    slow = prune(t, 1500000)
+    time.sleep(0.7)
+    assert prune(t, 1).wait() == 0 and slow.wait() == 0, slow.stderr.read()
+    assert not os.listdir(t.cache + "/sha256")
 
 
 # --- logins ---------------------------------------------------------------------------

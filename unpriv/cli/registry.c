@@ -167,10 +167,21 @@ struct freed {
     int64_t bytes, blobs;
 };
 
-/* One that a pull writes at this moment is locked by it. */
-static int is_busy(int folder, const char *name) {
+/* One that a pull writes at this moment is locked by it, and stays. What goes is locked meanwhile, so that no pull
+ * begins to write it; and it must be the locked file that has the name. */
+static int prune_one(int folder, const char *name, int dry, struct freed *freed, struct err *e) {
+    struct stat st, held;
     cleanup_fd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return 0;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode) ||
+        (fd >= 0 && (fstat(fd, &held) || held.st_ino != st.st_ino)))
+        return 0; /* it is gone, or another one by now */
+    if (!dry && unlinkat(folder, name, 0))
+        return errno == ENOENT ? 0 : err_sys(e, errno, "cannot remove %s from the blob cache", name);
+    freed->bytes += (int64_t) st.st_blocks * 512;
+    freed->blobs++;
+    return 0;
 }
 
 static int prune(int cache, int dry, struct freed *freed, struct err *e) {
@@ -179,15 +190,8 @@ static int prune(int cache, int dry, struct freed *freed, struct err *e) {
     int r = 0;
     if (!dir)
         return fd < 0 && errno == ENOENT ? 0 : err_sys(e, errno, "cannot read the blob cache");
-    for (const struct dirent *d; r == 0 && (d = readdir(dir));) {
-        struct stat st;
-        if (fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode) || is_busy(fd, d->d_name))
-            continue;
-        if (!dry && unlinkat(fd, d->d_name, 0))
-            r = err_sys(e, errno, "cannot remove %s from the blob cache", d->d_name);
-        freed->bytes += (int64_t) st.st_blocks * 512;
-        freed->blobs++;
-    }
+    for (const struct dirent *d; r == 0 && (d = readdir(dir));)
+        r = prune_one(fd, d->d_name, dry, freed, e);
     (void) closedir(dir);
     return r;
 }
