@@ -182,6 +182,25 @@ done
 pulls "what a power cut made of the cache is fetched anew" --name after --size 2G "$plain/team/two"
 check "and is whole again" sh -c 'cd /home/al/.cache/banger/blobs/sha256 && for blob in *; do echo "$blob  $blob"; done | sha256sum --status -c'
 
+forget
+layer=$(skopeo inspect --tls-verify=false --raw "docker://$plain/team/app:1" | jq -r '.layers[-1].digest')
+as al sh -c "head -c 50000 /dev/zero >~/.cache/banger/blobs/sha256/${layer#sha256:}.part"
+pulls "a part that is not the blob's beginning is got anew" --name anew "$plain/team/app:1"
+
+# --- a banger-fetch that a registry took over ------------------------------------------------------
+
+forget
+programs=/usr/local/libexec/banger
+mv "$programs/banger-fetch" "$programs/banger-fetch.own"
+install "$here/taken_over.py" "$programs/banger-fetch"
+pulls "its image is its registry's matter" --name evil "127.0.0.1:5098/team/app@$digest"
+mv -f "$programs/banger-fetch.own" "$programs/banger-fetch"
+as al banger image show --json evil
+equal "also what it is said to be of" "$(jq -r .digest <<<"$out")" "$digest"
+pulls "the same manifest of another registry" --name honest "$plain/team/app:1"
+as al banger image show --json honest
+equal "is that one's image" "$(debugfs -R 'cat /etc/hello' "$(jq -r .path <<<"$out")" 2>/dev/null)" second
+
 # --- passwords ---------------------------------------------------------------------------------
 
 forget
@@ -303,6 +322,30 @@ forget
 pulls "https by name, not loopback" registry.test:5004/team/app:1
 refused "plain http by name, not loopback" "does not speak https" registry.test:5001/team/app:1
 pulls "and --insecure there" --insecure --name plain-insecure registry.test:5001/team/app:1
+
+# --- redirects to this machine, from a registry that is not on it by its name ---------------------------
+
+cat >"$work/redirects.py" <<'PYTHON'
+import http.server
+import sys
+
+
+class Redirect(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(302)
+        self.send_header("Location", f"https://{sys.argv[int(self.path.split('/')[3])]}:5004/x")
+        self.end_headers()
+
+
+http.server.ThreadingHTTPServer(("127.0.0.1", 5012), Redirect).serve_forever()
+PYTHON
+near=(127.0.0.1 other.test 0.0.0.0 '[::1]' '[::]' '[::ffff:127.0.0.1]' '[::ffff:0.0.0.0]' '[fe80::1]')
+python3 "$work/redirects.py" "${near[@]}" 2>"$work/redirects.log" &
+pids+=($!)
+until_true 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/5012" 2>/dev/null || not_ok "redirects" "$(cat "$work/redirects.log")"
+for i in "${!near[@]}"; do
+    refused "a redirect to ${near[i]}" "which is an address of this machine or its link" --insecure "registry.test:5012/near/$((i + 1)):1"
+done
 
 # --- mirrors ---------------------------------------------------------------------------------------
 

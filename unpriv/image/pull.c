@@ -83,17 +83,25 @@ static int take_arguments(const struct rpc *rpc, struct pull *pull, struct image
 
 /* --- an image that is here already --------------------------------------------------- */
 
-/* The images whose bytes are those that a pull of their manifest would give. */
+/* The images whose bytes are those that a pull of their manifest would give. Whose manifest an image is of was said by
+ * the banger-fetch that got it: one that another registry had taken over is not believed of this one's images. */
 struct known {
+    const char *host;
     int64_t size;       /* as asked for */
     cJSON *digests;     /* all of them are added, or NULL */
     const char *digest; /* this one is looked for, or NULL */
     struct image_record found;
 };
 
+static int is_of_host(const struct image_record *r, const char *host) {
+    const size_t size = strlen(host);
+    return strncmp(r->source, host, size) == 0 && r->source[size] == '/';
+}
+
 static void look_at(const struct image_record *r, void *arg) {
     struct known *known = arg;
-    if (!r->digest[0] || !image_is_own(r) || (r->asked != known->size && r->size != known->size))
+    if (!r->digest[0] || !image_is_own(r) || !is_of_host(r, known->host) ||
+        (r->asked != known->size && r->size != known->size))
         return;
     if (known->digests && cJSON_GetArraySize(known->digests) < KNOWN)
         (void) cJSON_AddItemToArray(known->digests, cJSON_CreateString(r->digest));
@@ -110,9 +118,9 @@ static int cancelled(void *arg) {
 }
 
 /* The same manifest gives the same bytes: they are copied, or shared where the file system can. */
-static int copy_known(const struct rpc *rpc, const char *digest, int64_t size, int to, struct import_result *got,
-                      struct err *e) {
-    struct known known = {.size = size, .digest = digest};
+static int copy_known(const struct rpc *rpc, const struct pull *pull, const char *digest, int to,
+                      struct import_result *got, struct err *e) {
+    struct known known = {.host = pull->reference.host, .size = pull->size, .digest = digest};
     struct copy_how how = {.progress = copied, .cancelled = cancelled, .arg = (void *) rpc};
     char path[64];
     int failed = store_images(look_at, &known, e);
@@ -133,7 +141,8 @@ static int fill(const struct rpc *rpc, const struct image_files *files, struct i
                 struct import_result *got, struct err *e) {
     const struct pull *pull = arg;
     struct fetch_result fetched;
-    struct known known = {.size = pull->size, .digests = cJSON_AddArrayToObject(pull->request, "known")};
+    struct known known = {
+        .host = pull->reference.host, .size = pull->size, .digests = cJSON_AddArrayToObject(pull->request, "known")};
     const struct fetch_job job = {.request = pull->request,
                                   .may_be_known = 1,
                                   .cache = rpc->fds[0],
@@ -146,7 +155,7 @@ static int fill(const struct rpc *rpc, const struct image_files *files, struct i
     if (failed == 0)
         failed = fetcher_run(rpc, &job, &fetched, got, e);
     if (failed == 0 && fetched.known)
-        failed = copy_known(rpc, fetched.digest, pull->size, files->rootfs, got, e);
+        failed = copy_known(rpc, pull, fetched.digest, files->rootfs, got, e);
     (void) snprintf(r->digest, sizeof(r->digest), "%s", failed ? "" : fetched.digest);
     r->asked = pull->size;
     return failed;
