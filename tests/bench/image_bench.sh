@@ -2,8 +2,9 @@
 # From a registry on loopback to a bootable ext4, against `skopeo copy`, `umoci unpack` and
 # `mke2fs -d`, and against gzip alone: banger-fetch and banger-import as the engine starts
 # them. Medians of interleaved runs, nothing synced within one, what an earlier run left removed and
-# written out between them. Then a VM's root disk of the largest image, against `cp`.
-# Usage: image_bench.sh [small middle large many]   (as root, for umoci; after `make build`)
+# written out between them. Then a VM's root disk of the largest image, against `cp`; and in tests/world.sh
+# `banger image pull` of a manifest whose image is here, against the same with its blobs alone.
+# Usage: image_bench.sh [small middle here large many]   (as root, for umoci; after `make build`)
 set -eu
 cd "$(dirname "$0")/../.."
 cache=/var/tmp/banger-bench/images
@@ -115,6 +116,24 @@ many() {
     e2fsck -fn "$work/ours.ext4" >/dev/null 2>&1
     row image_200000_memory "$(median many.memory)" 64 MiB most 1
 }
+# By an account of its own; the daemon is there from the first, untimed pull on.
+here() {
+    local ref=127.0.0.1:$port/middle:t
+    [ -n "${WORLD:-}" ] || { echo "SKIP image_here: it needs an installation, as in tests/world.sh"; return 0; }
+    useradd --create-home --groups banger bench
+    bench() { runuser -u bench -- env -i -C / HOME=/home/bench PATH=/usr/local/bin:/usr/bin:/bin banger "$@" >/dev/null; }
+    push middle
+    bench image pull -q --name there "$ref"
+    for _ in $(seq "$rounds"); do
+        sync -f /home/bench
+        seconds here bench image pull -q --name here "$ref"
+        bench image delete here there
+        sync -f /home/bench
+        seconds blobs bench image pull -q --name there "$ref"
+    done
+    bench daemon stop
+    row image_here "$(median here)" "$(median blobs)" s least 2
+}
 # On a btrfs of its own, as a loop mount. Left to itself cp would clone there too.
 roots() {
     truncate -s 8G "$work/btrfs.img"
@@ -136,10 +155,11 @@ head -c 600 /dev/zero >>"$work/plan"
 gcc -O2 -D_GNU_SOURCE -o "$work/pull" tests/bench/pull.c
 gcc -O2 -D_GNU_SOURCE -o "$work/root" tests/bench/root.c
 serve
-sizes=${*:-small middle large many}
+sizes=${*:-small middle here large many}
 echo "load $(cut -d' ' -f1-3 /proc/loadavg)"
 case $sizes in *small*) make small 1 300 8 && compared small ;; esac
 case $sizes in *middle*) make middle 2 9000 200 && compared middle ;; esac
+case $sizes in *here*) make middle 2 9000 200 && here ;; esac
 case $sizes in *large*)
     make large 12 60000 1100 && make tenth 12 60000 1100 10
     compared large
