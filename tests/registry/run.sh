@@ -176,11 +176,14 @@ forget() {
 }
 
 pulls "an image whose layers fit the pipe" --name before "$plain/team/two"
-for blob in /home/al/.cache/banger/blobs/sha256/*; do
-    as al dd if=/dev/zero of="$blob" bs=1 seek=20 count=20 conv=notrunc status=none
+for seek in 0 20; do # where gzip begins, or in the midst of it
+    for blob in /home/al/.cache/banger/blobs/sha256/*; do
+        as al dd if=/dev/zero of="$blob" bs=1 seek=$seek count=20 conv=notrunc status=none
+    done
+    pulls "what a power cut made of the cache at $seek is fetched anew" --name "after-$seek" --size 2G "$plain/team/two"
+    check "and is whole again" sh -c 'cd /home/al/.cache/banger/blobs/sha256 && for blob in *; do echo "$blob  $blob"; done | sha256sum --status -c'
+    as al banger image delete "after-$seek"
 done
-pulls "what a power cut made of the cache is fetched anew" --name after --size 2G "$plain/team/two"
-check "and is whole again" sh -c 'cd /home/al/.cache/banger/blobs/sha256 && for blob in *; do echo "$blob  $blob"; done | sha256sum --status -c'
 
 forget
 layer=$(skopeo inspect --tls-verify=false --raw "docker://$plain/team/app:1" | jq -r '.layers[-1].digest')

@@ -18,7 +18,7 @@ struct pull {
     struct worker fetch;
     struct importer import;
     struct fetch_result *fetched;
-    int64_t bytes, total; /* as last told */
+    int64_t bytes, cached, total; /* as last told */
 };
 
 static int take_success(void *arg, const cJSON *line, struct err *e) {
@@ -44,14 +44,16 @@ static int take_success(void *arg, const cJSON *line, struct err *e) {
 static void take_progress(void *arg, const cJSON *progress) {
     struct pull *pull = arg;
     struct err ignored = {0};
-    int64_t bytes = 0, total = 0, ready = 0, layers = 0;
+    int64_t bytes = 0, cached = 0, total = 0, ready = 0, layers = 0;
     char text[96];
     if (json_integer_or(progress, "bytes", 0, BYTES_MAX, &bytes, &ignored) ||
+        json_integer_or(progress, "cached", 0, BYTES_MAX, &cached, &ignored) ||
         json_integer_or(progress, "total", 0, BYTES_MAX, &total, &ignored) ||
         json_integer_or(progress, "ready", 0, BYTES_MAX, &ready, &ignored) ||
         json_integer_or(progress, "layers", 0, BYTES_MAX, &layers, &ignored))
         return;
     pull->bytes = bytes;
+    pull->cached = cached;
     pull->total = total;
     if (layers)
         (void) snprintf(text, sizeof(text), "%lld of %lld layers, %lld files", (long long) ready, (long long) layers,
@@ -101,15 +103,24 @@ static int start(struct pull *pull, const struct fetch_job *job, struct err *e) 
 
 /* Whose failure it was: each of the two fails when the other does. The fetch says EPIPE
  * when nobody took what it had. */
-static const struct err *choose(const struct pull *pull) {
+static const struct worker *choose(const struct pull *pull) {
     const struct worker *fetch = &pull->fetch, *import = &pull->import.worker;
     const int own = fetch->ended && fetch->result && (fetch->killed || fetch->result != -EPIPE);
-    if (own || !import->ended || !import->result)
-        return &fetch->error;
-    return &import->error;
+    return own || !import->ended || !import->result ? fetch : import;
 }
 
-/* `*refused` is 1 when the import says that what came to it is damaged. */
+/* What the import said is of the bytes that came to it, and not of this machine: a damaged blob may pass for anything.
+ */
+static int is_refusal(const struct worker *import) {
+    static const int machines[] = {ENOMEM, ENOSPC, EDQUOT, EIO, EPIPE};
+    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+        if (import->result == -machines[i])
+            return 0;
+    }
+    return !import->killed;
+}
+
+/* `*refused` is 1 when the import did not take what came to it, and some of that lay in the cache. */
 static int run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_result *fetched,
                struct import_result *imported, int *refused, struct err *e) {
     struct pull pull = {.rpc = rpc,
@@ -127,11 +138,12 @@ static int run(const struct rpc *rpc, const struct fetch_job *job, struct fetch_
         else if (fetched->known && job->may_be_known)
             r = 0; /* the import misses its layers, and says so */
         else if (r)
-            local = *choose(&pull);
+            local = choose(&pull)->error;
     }
     metrics_pulled(fetched->bytes);
     fetched->known &= job->may_be_known;
-    *refused = r && pull.import.worker.result == -EBADMSG;
+    *refused = r && r != -ECANCELED && pull.cached > 0 && choose(&pull) == &pull.import.worker &&
+               is_refusal(&pull.import.worker);
     worker_end(&pull.fetch);
     worker_end(&pull.import.worker);
     if (r && e)

@@ -39,6 +39,8 @@ int fetch_file(struct fetch *f, struct err *e);
 
 /* Tells how far the pull is, at most every 100 ms. */
 void fetch_progress(const struct fetch *f);
+/* How far it came, and the last line of a pull that failed. */
+void fetch_failed(const struct fetch *f, const struct err *e);
 /* The last line of a pull that succeeded. */
 void fetch_succeeded(const struct fetch *f);
 

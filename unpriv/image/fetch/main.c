@@ -64,7 +64,7 @@ int main(void) {
     (void) signal(SIGPIPE, SIG_IGN);
     (void) signal(SIGXFSZ, SIG_IGN);
     if (run(&f, &e)) {
-        messages_failed(&e);
+        fetch_failed(&f, &e);
         return 1;
     }
     fetch_succeeded(&f);

@@ -20,7 +20,8 @@
  * Both with "verify":true where blobs that the cache has are to be hashed before they are believed.
  *
  * It writes JSON lines to descriptor 2:
- *   {"progress":{"bytes":N,"total":N,"ready":N,"layers":N}}   at most every 100 ms; total 0: not known yet
+ *   {"progress":{"bytes":N,"cached":N,"total":N,"ready":N,"layers":N}}   at most every 100 ms, and before a failure;
+ *       `cached` of `bytes` came out of the cache; total 0: not known yet
  *   {"ok":true,"known":BOOL,"bytes":N,"cached":N,"layers":N,"digest":"sha256:HEX"}
  *   {"ok":false,"code":ERRNO,"error":"sentence"}              EPIPE: nobody reads the pipe any more */
 #ifndef BANGER_IMAGE_FETCH_REQUEST_H
