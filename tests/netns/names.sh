@@ -54,6 +54,15 @@ check "systemd-resolved runs" until_true 10 sh -c 'resolvectl status >/dev/null 
 route=/usr/local/libexec/banger/route-names
 check "it is a script that says how it is used" sh -c "! $route 2>/dev/null"
 ip link add banger-dns type dummy 2>/dev/null || { ip link add banger-dns type veth peer name banger-peer && ip link set banger-peer up; }
+mkdir "$WORLD/cut"
+# shellcheck disable=SC2016 # the shim's own
+printf '#!/bin/sh\n[ "$1" != "$CUT" ] && exec /usr/local/bin/resolvectl "$@"\n' >"$WORLD/cut/resolvectl"
+chmod 755 "$WORLD/cut/resolvectl"
+for step in domain default-route llmnr mdns dnssec dns; do
+    check "cut off at $step it fails" sh -c "! CUT=$step PATH=$WORLD/cut:\$PATH $route up 2>/dev/null"
+    check "and asks nobody for any name" sh -c '! resolvectl dns banger-dns | grep -q 127.0.0.1'
+    resolvectl revert banger-dns
+done
 check "route-names up" $route up
 check "a second time" $route up
 
