@@ -40,6 +40,11 @@ alice vm delete -f kept >/dev/null
 capture alice kernel rm boxed
 equal "kernel rm" "$status/$(alice kernel list --json | jq '[.kernels[] | select(.name == "boxed")] | length')" 0/0
 
+# One that is removed while another comes into its place leaves nothing.
+alice kernel import gone --quiet --from "$WORLD/k/tree" 2>"$WORLD/err"
+contains "a kernel that is removed before it is replaced" "$(tar cC "$WORLD/k/tree" boot lib | as alice python3 "$PWD/tests/e2e/replace.py" gone)" "was deleted meanwhile"
+equal "leaves nothing" "$(ls "$(state alice)/kernels")" "$(alice kernel list --json | jq -r '.kernels[].id')"
+
 # Others (bzip2 and lzma, which are slow at this size, have unit tests).
 for format in gzip lzo lz4; do
     tests/kernel/pack.sh $format "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1 "$release"

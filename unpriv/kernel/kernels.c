@@ -131,10 +131,8 @@ static int record(const struct kernel_record *r, int replaces, int kernels, stru
     int failed = folder_commit(kernels, r->id);
     if (failed)
         return err_sys(e, -failed, "cannot write the kernel to the disk");
-    if (replaces)
-        return store_kernel_update(r, e);
-    failed = store_kernel_add(r, e);
-    if (failed)
+    failed = replaces ? store_kernel_update(r, e) : store_kernel_add(r, e);
+    if (failed && (!replaces || failed == -ENOENT)) /* no record has it */
         (void) folder_remove(kernels, r->id);
     return failed;
 }
