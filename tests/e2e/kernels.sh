@@ -45,6 +45,19 @@ alice kernel import gone --quiet --from "$WORLD/k/tree" 2>"$WORLD/err"
 contains "a kernel that is removed before it is replaced" "$(tar cC "$WORLD/k/tree" boot lib | as alice python3 "$PWD/tests/e2e/replace.py" gone)" "was deleted meanwhile"
 equal "leaves nothing" "$(ls "$(state alice)/kernels")" "$(alice kernel list --json | jq -r '.kernels[].id')"
 
+# A download that is interrupted leaves nothing either.
+install -d -o alice -g alice /home/alice/bin
+printf '#!/bin/sh\nexit 1\n' >/home/alice/bin/apt-cache
+printf '#!/bin/sh\ntouch half.deb ~/asked\nexec sleep 60\n' >/home/alice/bin/apt-get
+chmod 755 /home/alice/bin/*
+start alice env PATH=/home/alice/bin:/usr/local/bin:/usr/bin:/bin setsid banger kernel import half --from linux-image-half
+check "a package is being downloaded" until_true 20 test -e /home/alice/asked
+kill -INT -- -$client
+wait $client
+equal "the download is interrupted" $? 130
+equal "and leaves nothing" "$(find /home/alice/.cache/banger -name 'package.*')" ""
+rm -r /home/alice/bin /home/alice/asked
+
 # Others (bzip2 and lzma, which are slow at this size, have unit tests).
 for format in gzip lzo lz4; do
     tests/kernel/pack.sh $format "$WORLD/k/vmlinux" "$WORLD/k/tree/boot/vmlinuz-$release" 1 "$release"

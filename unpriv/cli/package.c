@@ -4,6 +4,7 @@
 #include "../../common/io.h"
 #include "../workspace/process.h"
 #include "kernel_folder.h"
+#include "signals.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -139,6 +140,12 @@ static void follow(const char *name, char out[128]) {
     process_output_free(&o);
 }
 
+static int was_interrupted(void) {
+    for (int number; (number = signals_next());)
+        signals_note(number);
+    return signals_ending();
+}
+
 static int download(const char *package, const char *folder, struct err *e) {
     const char *const argv[] = {"apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, NULL};
     struct process p = {.argv = argv, .cwd = folder};
@@ -146,7 +153,9 @@ static int download(const char *package, const char *folder, struct err *e) {
     int r = process_run(&p, NULL, 0, &o, e);
     if (r < 0)
         return r;
-    if (o.status != 0)
+    if (was_interrupted())
+        r = -EINTR;
+    else if (o.status != 0)
         r = err_set(e, EIO,
                     "cannot download the package %s: apt-get says: %s (have the administrator run `apt-get update`, "
                     "or give a file with --from)",
@@ -170,6 +179,7 @@ static int open_package(const struct paths *paths, const char *name, struct err 
         return err_set(e, ENOENT, "%s is neither a file, a folder nor a package's name: give one of those with --from",
                        name);
     char folder[PATH_MAX + 32], package[128];
+    (void) signals_open(); /* from here on an interrupt must not leave the folder behind */
     (void) snprintf(folder, sizeof(folder), "%s/package.XXXXXX", paths->cache);
     if (!mkdtemp(folder))
         return err_sys(e, errno, "cannot make a folder in %s", paths->cache);
