@@ -130,7 +130,8 @@ static int copy_known(const struct rpc *rpc, const struct pull *pull, const char
     if (images < 0)
         return images;
     (void) snprintf(path, sizeof(path), "%s/rootfs.ext4", known.found.id);
-    cleanup_fd int from = openat(images, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    /* Without one the path would lead to the top of the host's files. */
+    cleanup_fd int from = known.found.id[0] ? openat(images, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (from < 0)
         return err_set(e, ENOENT, "the image with the same manifest was deleted meanwhile: pull again");
     *got = (struct import_result){.size = known.found.size, .used = known.found.used};
