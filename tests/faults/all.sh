@@ -12,6 +12,7 @@ chmod 755 "$out"
 gcc -std=gnu17 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -o "$driver" tests/faults/*.c common/fdpass.c common/io.c || exit 1
 mapfile -t names < <("$driver" --list)
 disk=()
+export BUILD=${BUILD:-$PWD/build} # made once
 for name in "${names[@]}"; do
     [[ $name == snap_* ]] && disk+=("$name") && continue
     FAULTS_DRIVER=$driver tests/world.sh tests/faults/run.sh "$name" >"$out/$name" 2>&1 &
