@@ -66,6 +66,14 @@ static void stop_stale(const char *id) {
     vm_unlock(live);
 }
 
+/* 1 while sessions run in it. A guest that does not answer may be busy with them: it has that time twice. */
+static int is_busy(struct vm_live *live, int64_t touched, int64_t after) {
+    const int running = vm_sessions_running(live);
+    if (running > 0)
+        live->touched = time(NULL);
+    return running > 0 || (running < 0 && time(NULL) - touched < 2 * after);
+}
+
 /* One VM: what is known of its use is stored, and acted on. */
 static void look(const struct vm_record *r) {
     struct err e;
@@ -77,11 +85,7 @@ static void look(const struct vm_record *r) {
     int64_t touched = live->users > 0 ? time(NULL) : vm_idle_touched(live, r);
     if (store_touch_get(r->id, &stored, &e) || (touched > stored && store_touch_set(r->id, touched, &e)))
         log_error(0, "VM %s: %s", r->name, e.text);
-    int stale = live->users == 0 && vm_live_runs(live) && time(NULL) - touched >= after;
-    if (stale && vm_sessions_running(live) > 0) {
-        live->touched = time(NULL);
-        stale = 0;
-    }
+    int stale = live->users == 0 && vm_live_runs(live) && time(NULL) - touched >= after && !is_busy(live, touched, after);
     vm_live_drop(live);
     if (stale)
         stop_stale(r->id);

@@ -274,7 +274,7 @@ int vm_is_snapshot(const struct vm_record *r);
 
 /* --- sessions.c ---------------------------------------------------------------------- */
 
-/* How many sessions run in the VM: what its guest says, 0 where it does not. */
+/* How many sessions run in the VM, as its guest says; -1 when it does not answer. */
 int vm_sessions_running(struct vm_live *live);
 
 /* --- names.c, resolv.c, json.c ---------------------------------------------------- */
