@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEP_MS 20   /* between two looks at a session that is to end */
-#define KILL_MS 5000 /* what a command may take to be gone when it was killed */
+#define STEP_MS 20  /* between two looks at a session that is to end */
+#define END_MS  500 /* so long it is waited for here: most are gone by then */
 
 static struct agent_session session;
 static int streams; /* the output is the user's: what we have to say is marked as ours */
@@ -201,53 +201,52 @@ static int logs(int argc, char **argv) {
 
 /* --- ending ------------------------------------------------------------------------------------ */
 
-/* A byte for the keeper. 0 or a negative errno. */
-static int tell(int folder, unsigned char byte) {
+/* An order for the keeper. 0 or a negative errno. */
+static int tell(int folder, uint32_t signal, uint32_t kill_within) {
+    const struct agent_session_order order = {signal, kill_within};
     int fd = openat(folder, "control", O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int code = write(fd, &byte, 1) == 1 ? 0 : -errno;
+    int code = write(fd, &order, sizeof order) == sizeof order ? 0 : -errno;
     (void) close(fd);
     return code;
 }
 
-/* 1 when it ends within that time. */
-static int ends(int folder, long milliseconds) {
-    long long end = agent_now_ms() + milliseconds;
-    while (agent_session_kept(folder)) {
-        if (agent_now_ms() >= end)
-            return 0;
+static void wait_end(int folder) {
+    for (long long end = agent_now_ms() + END_MS; agent_session_kept(folder) && agent_now_ms() < end;)
         agent_sleep_ms(STEP_MS);
-    }
-    return 1;
 }
 
+/* What has become of it. The order, whose error is `code`, may have come too late for a keeper that was ending. */
+static int told(int folder, int code, int ending, char **argv) {
+    if (code < 0 || ending)
+        wait_end(folder);
+    if (code < 0 && agent_session_kept(folder))
+        return refuse("cannot signal session %s: %s", argv[0], strerror(-code));
+    return show(1, argv);
+}
+
+/* The keeper has the patience: whoever asked may go. */
 static int stop(int argc, char **argv) {
     (void) argc;
+    const long grace = strtol(argv[1], NULL, 10);
     int folder = find_running(argv[0]);
     if (folder < 0)
         return 1;
-    int code = tell(folder, SIGTERM);
+    int code = tell(folder, SIGTERM, grace > 0 ? (uint32_t) grace : 1);
     if (code == 0)
-        code = tell(folder, SIGCONT);
-    if (!ends(folder, strtol(argv[1], NULL, 10)))
-        code = tell(folder, SIGKILL);
-    if (!ends(folder, KILL_MS))
-        return refuse("session %s does not end: %s", argv[0],
-                      code < 0 ? strerror(-code) : "it was killed and is still there");
-    return show(argc, argv);
+        code = tell(folder, SIGCONT, 0);
+    return told(folder, code, 1, argv);
 }
 
 static int kill_session(int argc, char **argv) {
-    int number = (int) strtol(argv[1], NULL, 10), folder = find_running(argv[0]);
+    (void) argc;
+    const long number = strtol(argv[1], NULL, 10);
+    int folder = find_running(argv[0]);
     if (folder < 0)
         return 1;
-    int code = number >= 1 && number <= 64 ? tell(folder, (unsigned char) number) : -EINVAL;
-    if (code < 0)
-        return refuse("cannot signal session %s: %s", argv[0], strerror(-code));
-    if (number == SIGKILL)
-        (void) ends(folder, KILL_MS);
-    return show(argc, argv);
+    int code = number >= 1 && number <= 64 ? tell(folder, (uint32_t) number, 0) : -EINVAL;
+    return told(folder, code, number == SIGKILL, argv);
 }
 
 /* --- talking ------------------------------------------------------------------------------------- */
@@ -278,7 +277,7 @@ static int send_input(int argc, char **argv) {
     (void) fcntl(to, F_SETFL, O_WRONLY); /* what it does not read waits */
     int code = copy_input(to);
     if (code == 0 && argv[1][0] == '1')
-        code = tell(folder, 0);
+        code = tell(folder, 0, 0);
     (void) close(to);
     return code < 0 ? refuse("session %s did not take all of it: %s", argv[0], strerror(-code)) : 0;
 }

@@ -7,11 +7,13 @@
  *     stdout stdout.1      the log, at most SESSION_LOG_MAX bytes each; the second is the older
  *     stderr stderr.1      the same
  *     stdin                a FIFO, where the command's input is a pipe and still open
- *     control              a FIFO to the keeper: a byte is a signal for the command, 0 closes its input
+ *     control              a FIFO to the keeper, for struct agent_session_order
  *     attach               locked by the one client that is attached; holds what it calls itself
  *
  * The folders lie on the work disk, not in /run: what a session wrote is there when the guest has ended, and takes
- * no memory. A session itself ends with its guest, and is found then by its lock, which nobody has. */
+ * no memory. A session itself ends with its guest, and is found then by its lock, which nobody has. Nothing is flushed:
+ * the machine may lose its power with less on the disk, and a folder without a state is no session and goes with the
+ * next start. */
 #ifndef BANGER_GUEST_SESSION_H
 #define BANGER_GUEST_SESSION_H
 
@@ -42,6 +44,12 @@ struct agent_session {
     long long started, ended; /* seconds since 1970; 0: not yet, or nobody knows */
     char folder[SESSION_TEXT_MAX], command[SESSION_TEXT_MAX];
     char attached[128]; /* who is, or "" */
+};
+
+/* What a keeper is asked for. Written in one piece, fewer than PIPE_BUF bytes: pipe(7) keeps it whole. */
+struct agent_session_order {
+    uint32_t signal;      /* for its process group; 0: closes its input */
+    uint32_t kill_within; /* milliseconds after which KILL follows by itself; 0: it does not */
 };
 
 /* --- session_table.c: the folders ------------------------------------------------------- */
@@ -93,7 +101,7 @@ int agent_session_attach(int folder);
  *
  *     start NAME pipe|detached [REQUIRED...]   descriptor 0 has an OPEN: the command. Prints the session
  *     list | show NAME                         prints sessions
- *     stop NAME MILLISECONDS | kill NAME SIGNAL   prints the session
+ *     stop NAME MILLISECONDS | kill NAME SIGNAL   prints the session, which may not have ended yet: its keeper ends it
  *     logs NAME stdout|stderr FOLLOW | send NAME CLOSE | attach NAME WHO
  *
  * What cannot be done is one line on descriptor 2 and status 1; of the last three, whose output is the user's,

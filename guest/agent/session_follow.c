@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #define CHUNK   16384
-#define LOOK_MS 1000 /* a keeper that is killed tells nobody */
+#define TURN    (16 * CHUNK) /* of a log at once: what is slower than a session must hear its client too */
+#define LOOK_MS 1000         /* a keeper that is killed tells nobody */
 
 struct tail {
     int folder, fd, to;
+    size_t most; /* bytes that may still be copied */
     const char *name, *older;
 };
 
@@ -29,17 +31,20 @@ static int write_all(int to, const char *data, size_t size) {
     return 0;
 }
 
-/* The rest of a file. 0 or a negative errno. */
-static int copy_rest(int from, int to) {
+/* The rest of the file, as far as one turn goes. 1: there may be more; 0 or a negative errno. */
+static int copy_rest(struct tail *tail) {
     char chunk[CHUNK];
-    for (;;) {
-        ssize_t got = read(from, chunk, sizeof chunk);
+    for (size_t left = tail->most < TURN ? tail->most : TURN; left;) {
+        ssize_t got = read(tail->fd, chunk, left < sizeof chunk ? left : sizeof chunk);
         if (got == 0)
             return 0;
-        int code = got < 0 ? -errno : write_all(to, chunk, (size_t) got);
+        int code = got < 0 ? -errno : write_all(tail->to, chunk, (size_t) got);
         if (code < 0 && code != -EINTR)
             return code;
+        left -= got > 0 ? (size_t) got : 0;
+        tail->most -= got > 0 ? (size_t) got : 0;
     }
+    return 1;
 }
 
 static int is_file(const struct tail *tail, const char *name) {
@@ -63,22 +68,22 @@ static int tail_next(struct tail *tail) {
     return 0;
 }
 
-/* All that is there by now. 0 or a negative errno. */
+/* What is there by now, as far as one turn goes. 1: there may be more; 0 or a negative errno. */
 static int tail_pump(struct tail *tail) {
-    int code = copy_rest(tail->fd, tail->to);
+    int code = copy_rest(tail);
     while (code == 0 && !is_file(tail, tail->name)) {
-        code = copy_rest(tail->fd, tail->to); /* what came before it was full */
+        code = copy_rest(tail); /* what came before it was full */
         if (code == 0 && tail_next(tail) < 0)
             return 0;
         if (code == 0)
-            code = copy_rest(tail->fd, tail->to);
+            code = copy_rest(tail);
     }
     return code;
 }
 
 /* From its oldest byte, or from its end. */
 static int tail_open(struct tail *tail, int folder, const char *name, const char *older, int to, int at_end) {
-    *tail = (struct tail){.folder = folder, .to = to, .name = name, .older = older};
+    *tail = (struct tail){.folder = folder, .to = to, .most = SIZE_MAX, .name = name, .older = older};
     tail->fd = at_end ? -ENOENT : log_open(tail, older);
     if (tail->fd < 0)
         tail->fd = log_open(tail, name);
@@ -139,7 +144,7 @@ static void feed_pump(int folder, struct feed *feed, const struct pollfd *polls)
 
 /* Until the session has ended. `feed` may be NULL. */
 static int follow(int folder, int watch, struct tail *tails, int count, struct feed *feed) {
-    for (int kept = 1;;) {
+    for (int kept = 1, more = 0;; more = 0) {
         struct pollfd list[3] = {{.fd = feed && !feed->size ? feed->from : -1, .events = POLLIN},
                                  {.fd = feed && feed->size ? feed->to : -1, .events = POLLOUT},
                                  {.fd = watch, .events = POLLIN}};
@@ -149,10 +154,11 @@ static int follow(int folder, int watch, struct tail *tails, int count, struct f
             int code = tail_pump(&tails[i]);
             if (code < 0)
                 return code;
+            more |= code;
         }
-        if (last)
+        if (last && !more)
             return 0;
-        (void) poll(list, 3, LOOK_MS);
+        (void) poll(list, 3, more ? 0 : LOOK_MS);
         while (read(watch, news, sizeof news) > 0)
             ;
         if (feed)
@@ -168,7 +174,13 @@ int agent_session_logs(int folder, const char *stream, int following) {
     int watch = code == 0 && following ? folder_watch(folder) : code;
     if (watch < 0)
         return watch;
-    return following ? follow(folder, watch, &tail, 1, NULL) : tail_pump(&tail);
+    if (following)
+        return follow(folder, watch, &tail, 1, NULL);
+    tail.most = 2 * SESSION_LOG_MAX; /* all that is ever kept: a session may write faster than this reads */
+    do {
+        code = tail_pump(&tail);
+    } while (code > 0 && tail.most);
+    return code < 0 ? code : 0;
 }
 
 int agent_session_attach(int folder) {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define CHUNK        65536
+#define LOOK_MS      60000      /* the longest wait while a KILL is due */
 #define LEFTOVER_MAX (1u << 20) /* what a pipe can hold when its writer has ended, and more */
 
 /* One output: what came from the command, to a file that is changed for a new one when it is full. */
@@ -30,6 +31,7 @@ static struct keeper {
     struct output out[2];
     int control, input; /* the FIFOs; input: the write end that keeps it open, -1 without */
     int ended, told;    /* pidfd and signalfd */
+    long long kill_at;  /* agent_now_ms(); 0: not to be killed */
 } keeper;
 
 /* What the disk has no room for is dropped: the command goes on. */
@@ -77,15 +79,29 @@ static void input_close(void) {
     (void) unlinkat(keeper.folder, "stdin", 0);
 }
 
+static void order_take(const struct agent_session_order *order) {
+    const long long at = agent_now_ms() + order->kill_within;
+    if (order->signal == 0)
+        input_close();
+    else if (order->signal <= 64)
+        group_signal((int) order->signal);
+    if (order->kill_within && (keeper.kill_at == 0 || at < keeper.kill_at))
+        keeper.kill_at = at;
+}
+
 static void control_read(void) {
-    unsigned char bytes[64];
-    ssize_t got = read(keeper.control, bytes, sizeof bytes);
-    for (ssize_t i = 0; i < got; i++) {
-        if (bytes[i] == 0)
-            input_close();
-        else if (bytes[i] <= 64)
-            group_signal(bytes[i]);
-    }
+    struct agent_session_order orders[16];
+    ssize_t got = read(keeper.control, orders, sizeof orders);
+    for (size_t i = 0; got > 0 && i < (size_t) got / sizeof *orders; i++)
+        order_take(&orders[i]);
+}
+
+/* Milliseconds to wait for what is to be killed, 0: now; -1: it is not to be. */
+static int patience(void) {
+    if (keeper.kill_at == 0)
+        return -1;
+    const long long left = keeper.kill_at - agent_now_ms();
+    return left <= 0 ? 0 : left < LOOK_MS ? (int) left : LOOK_MS;
 }
 
 /* The machine goes down: nothing of ours may hold that up. */
@@ -121,7 +137,12 @@ static _Noreturn void keep(void) {
                                  {.fd = keeper.control, .events = POLLIN},
                                  {.fd = keeper.told, .events = POLLIN},
                                  {.fd = keeper.ended, .events = POLLIN}};
-        if (poll(list, 5, -1) < 0)
+        int ready = poll(list, 5, patience());
+        if (patience() == 0) {
+            group_signal(SIGKILL);
+            keeper.kill_at = 0;
+        }
+        if (ready <= 0)
             continue;
         for (int i = 0; i < 2; i++)
             if (list[i].revents)

@@ -75,8 +75,20 @@ void agent_session_command(char *const argv[], char text[SESSION_TEXT_MAX]) {
     agent_session_escape(line, text, SESSION_TEXT_MAX);
 }
 
+/* How much of a text is printed: all, or at most so many bytes and no part of a %HH. */
+static size_t text_cut(const char *text, size_t most) {
+    const size_t size = strlen(text);
+    if (size <= most)
+        return size;
+    for (size_t i = 1; i <= 2 && i <= most; i++)
+        if (text[most - i] == '%')
+            return most - i;
+    return most;
+}
+
 static void text_print(FILE *to, const char *key, const char *text, size_t most) {
-    (void) fprintf(to, "%s %.*s%s\n", key, (int) most, text, strlen(text) > most ? "..." : "");
+    const size_t size = text_cut(text, most);
+    (void) fprintf(to, "%s %.*s%s\n", key, (int) size, text, text[size] ? "..." : "");
 }
 
 void agent_session_print(FILE *to, const struct agent_session *session, size_t most) {
@@ -257,6 +269,27 @@ void agent_session_remove(const char *name) {
     (void) rmdir(path);
 }
 
+/* What a start that was cut off, or the power, left without a state is no session. The guard is held: nobody makes
+ * one now. */
+static void debris_remove(void) {
+    struct agent_session *session = malloc(sizeof *session);
+    DIR *base = session ? opendir(agent_session_base) : NULL;
+    for (const struct dirent *entry; base && (entry = readdir(base)) != NULL;) {
+        char path[256];
+        if (!agent_session_name_good(entry->d_name) || agent_session_open(entry->d_name, session) != -ENOENT)
+            continue;
+        (void) snprintf(path, sizeof path, "%s/%.63s", agent_session_base, entry->d_name);
+        int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (folder >= 0 && !agent_session_kept(folder))
+            agent_session_remove(entry->d_name);
+        if (folder >= 0)
+            (void) close(folder);
+    }
+    if (base)
+        (void) closedir(base);
+    free(session);
+}
+
 /* Room for one more: 0, or -EBUSY when all run. */
 static int room_make(void) {
     struct agent_session *list = calloc(SESSIONS_MAX, sizeof *list);
@@ -327,6 +360,7 @@ int agent_session_make(const struct agent_session *session, int *guard, char *wh
         folder = -EEXIST;
     } else {
         agent_session_remove(session->name);
+        debris_remove();
         folder = room_make();
     }
     if (folder == 0)

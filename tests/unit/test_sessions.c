@@ -238,6 +238,17 @@ Test(sessions, stop_asks_then_kills_the_whole_group) {
     cr_expect(kill(child, 0) < 0 && errno == ESRCH);
 }
 
+/* The keeper has the patience, and the shortest that it was asked for. */
+Test(sessions, stop_holds_nobody_up) {
+    cr_assert_eq(start("deaf", "detached", "trap '' TERM; while :; do sleep 1; done"), 0);
+    cr_assert_eq(ASK("stop", "deaf", "600000"), 0, "%s", said.err);
+    cr_expect_eq(heard()->state, GUEST_SESSION_RUNNING);
+    cr_assert_eq(ASK("stop", "deaf", "900"), 0, "%s", said.err);
+    cr_assert_eq(ASK("stop", "deaf", "600000"), 0, "%s", said.err);
+    const struct guest_session *session = until_ended("deaf");
+    cr_expect(session->state == GUEST_SESSION_KILLED && session->code == SIGKILL);
+}
+
 Test(sessions, what_a_command_leaves_behind_ends_with_it) {
     cr_assert_eq(start("parent", "detached", "sleep 100 & echo $!"), 0);
     (void) until_ended("parent");
@@ -332,6 +343,66 @@ Test(sessions, attach_is_for_one_and_ends_with_the_session) {
     cr_expect_eq(ASK("attach", "shell", "me"), 125);
 }
 
+/* Until its log has been changed for a new one. */
+static void until_long(const char *name) {
+    char path[128];
+    (void) snprintf(path, sizeof path, "%s/%s/stdout.1", base, name);
+    for (long long end = io_now_ms() + WAIT_MS; access(path, F_OK) < 0; (void) poll(NULL, 0, 20))
+        cr_assert_lt(io_now_ms(), end, "session %s writes nothing", name);
+}
+
+/* A client that is slower than the session: what it types arrives all the same. */
+Test(sessions, attach_hears_its_client_over_a_flood) {
+    cr_assert_eq(start("flood", "pipe", "echo up; yes & read x; kill $!; exit 6"), 0);
+    until_long("flood");
+    int ours[3], status = -1;
+    pid_t pid = begin((const char *const[]){"attach", "flood", "me", NULL}, ours);
+    char chunk[4096];
+    for (int i = 0; read(ours[1], chunk, sizeof chunk) > 0; i++) {
+        if (i == 100)
+            cr_assert_eq(io_write(ours[0], "enough\n", 7), 0);
+        if (i % 100 == 0 && look("flood")->state == GUEST_SESSION_RUNNING)
+            (void) poll(NULL, 0, 100);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 6, "%x", (unsigned) status);
+    for (int i = 0; i < 3; i++)
+        (void) close(ours[i]);
+}
+
+/* Without following it ends, also where the session writes faster than this reads. */
+Test(sessions, logs_of_a_flood_end) {
+    cr_assert_eq(start("flood", "detached", "exec yes"), 0);
+    until_long("flood");
+    int ours[3], status = -1;
+    pid_t pid = begin((const char *const[]){"logs", "flood", "stdout", "0", NULL}, ours);
+    char chunk[16384];
+    size_t bytes = 0;
+    for (ssize_t got; (got = read(ours[1], chunk, sizeof chunk)) > 0; bytes += (size_t) got) {
+        cr_assert_leq(bytes, 2 * SESSION_LOG_MAX);
+        (void) poll(NULL, 0, 1);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(status, 0);
+    for (int i = 0; i < 3; i++)
+        (void) close(ours[i]);
+}
+
+/* What the power leaves: a state without its bytes, and a folder without a state. */
+Test(sessions, what_the_power_leaves_is_lost_or_removed) {
+    char path[128];
+    cr_assert_eq(start("young", "detached", "true"), 0);
+    (void) until_ended("young");
+    (void) snprintf(path, sizeof path, "%s/young/state", base);
+    cr_assert_eq(truncate(path, 0), 0);
+    cr_expect_eq(look("young")->state, GUEST_SESSION_LOST);
+    cr_assert_eq(unlink(path), 0);
+    cr_expect_eq(ASK("show", "young"), 1);
+    cr_assert_eq(start("next", "detached", "true"), 0, "%s", said.err);
+    (void) snprintf(path, sizeof path, "%s/young", base);
+    cr_expect(access(path, F_OK) < 0 && errno == ENOENT, "nobody would remove it");
+}
+
 Test(sessions, one_whose_keeper_is_gone_is_lost) {
     cr_assert_eq(start("orphan", "detached", "sleep 100"), 0);
     const pid_t pid = (pid_t) heard()->pid;
@@ -379,6 +450,20 @@ Test(sessions, are_bounded_and_the_first_ended_goes) {
     cr_expect_eq(ASK("list"), 0);
     static struct guest_session list[GUEST_SESSIONS_MAX];
     cr_expect_eq(guest_sessions_parse(said.out, list, NULL), SESSIONS_MAX);
+}
+
+/* The list has less of a long text, and never a part of an escape. */
+Test(sessions, long_texts_in_a_list_are_read) {
+    char script[1024];
+    for (size_t shift = 0; shift < 3; shift++) {
+        (void) memset(script, 0x16, sizeof script);
+        (void) memcpy(script, ": aaa", 2 + shift);
+        script[700] = '\0';
+        cr_assert_eq(start("long", "detached", script), 0, "%s", said.err);
+        (void) until_ended("long");
+        cr_assert_eq(ASK("list"), 0, "%s", said.err);
+        cr_expect_not_null(strstr(heard()->command, "..."), "%s", heard()->command);
+    }
 }
 
 /* --- the host's reader --------------------------------------------------------------------------- */

@@ -8,11 +8,17 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define GRACE_S      10
+#define KILL_MS      5000 /* what a command may take to be gone when it was killed */
+#define PAUSE_MIN_MS 100  /* between two looks at a session that is to end: the more often the shorter it takes */
+#define PAUSE_MAX_MS 2000
 
 const char session_start_details[] =
     "The command goes on when this one and even bangerd have ended, until it ends, is stopped, or the\n"
@@ -28,7 +34,8 @@ const char session_attach_details[] =
     "Shows what the session writes from now on (`vm session logs` has the rest) and sends it standard\n"
     "input, where it was started with --stdin-mode pipe. One client at a time. Ctrl-C detaches, with\n"
     "status 130, and the session goes on; when the session ends, the exit status is its own.";
-const char session_stop_details[] = "Its process group gets TERM, and after the time to end KILL.";
+const char session_stop_details[] = "Its process group gets TERM, and after the time to end KILL: from the guest itself, so that it ends\n"
+    "also when this command is interrupted.";
 const char acp_details[] =
     "For an editor that speaks the Agent Client Protocol to a program's standard streams. Needs\n"
     "opencode in the guest.";
@@ -66,14 +73,11 @@ static int shown(const struct invocation *in, int r, cJSON *session, const struc
     return 0;
 }
 
-/* One operation of one session, which says in a few words what became of it. */
-static int changed(const struct invocation *in, const char *op, cJSON *args) {
-    struct err e = {0};
-    cJSON *session = NULL;
+/* What became of a session, in a few words. */
+static int changed(const struct invocation *in, int r, cJSON *session, const struct err *e) {
     char text[64];
-    int r = client_simple(op, args, &session, &e);
     if (r < 0 || options_given(in, OPT_JSON))
-        return shown(in, r, session, &e);
+        return shown(in, r, session, e);
     outcome_text(session, text, sizeof(text));
     (void) printf("%s: %s\n", output_member(session, "name"), text);
     cJSON_Delete(session);
@@ -146,17 +150,61 @@ int command_session_start(const struct invocation *in) {
     return 0;
 }
 
+/* Sleeps; -EINTR when a signal asks this process to end. */
+static int pause_ms(long long ms) {
+    struct pollfd p = {.fd = signals_open(), .events = POLLIN};
+    (void) poll(&p, 1, (int) ms);
+    for (int number; (number = signals_next());)
+        signals_note(number);
+    return signals_ending() ? -EINTR : 0;
+}
+
+/* Looks at the session, which its guest ends within that time, until it has ended. Replaces `*session`. */
+static int wait_end(const struct invocation *in, long long ms, cJSON **session, struct err *e) {
+    const long long began = io_now_ms();
+    while (strcmp(output_member(*session, "state"), "running") == 0) {
+        const long long past = io_now_ms() - began;
+        if (past > ms + KILL_MS)
+            return err_set(e, ETIMEDOUT, "session %s does not end: it was killed and is still there",
+                           in->arguments[1]);
+        int r = pause_ms(past / 4 < PAUSE_MIN_MS ? PAUSE_MIN_MS : past / 4 > PAUSE_MAX_MS ? PAUSE_MAX_MS : past / 4);
+        cJSON *now = NULL;
+        if (r == 0)
+            r = client_simple("vm.session.show", both_names(in), &now, e);
+        if (r < 0)
+            return r;
+        cJSON_Delete(*session);
+        *session = now;
+    }
+    return 0;
+}
+
 int command_session_stop(const struct invocation *in) {
+    struct err e = {0};
+    cJSON *session = NULL;
+    const long long grace = options_number(in, OPT_GRACE, GRACE_S) * 1000;
     cJSON *args = both_names(in);
-    if (options_given(in, OPT_GRACE))
-        (void) cJSON_AddNumberToObject(args, "grace_ms", (double) options_number(in, OPT_GRACE, 0) * 1000);
-    return changed(in, "vm.session.stop", args);
+    (void) cJSON_AddNumberToObject(args, "grace_ms", (double) grace);
+    int r = client_simple("vm.session.stop", args, &session, &e);
+    if (r == 0)
+        r = wait_end(in, grace, &session, &e);
+    if (r < 0)
+        cJSON_Delete(session);
+    return changed(in, r, session, &e);
 }
 
 int command_session_kill(const struct invocation *in) {
+    struct err e = {0};
+    cJSON *session = NULL;
+    const int64_t number = options_number(in, OPT_SIGNAL, SIGKILL);
     cJSON *args = both_names(in);
-    (void) cJSON_AddNumberToObject(args, "signal", (double) options_number(in, OPT_SIGNAL, SIGKILL));
-    return changed(in, "vm.session.kill", args);
+    (void) cJSON_AddNumberToObject(args, "signal", (double) number);
+    int r = client_simple("vm.session.kill", args, &session, &e);
+    if (r == 0 && number == SIGKILL)
+        r = wait_end(in, 0, &session, &e);
+    if (r < 0)
+        cJSON_Delete(session);
+    return changed(in, r, session, &e);
 }
 
 /* --- streams ------------------------------------------------------------------------------------ */

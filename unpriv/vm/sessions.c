@@ -21,7 +21,6 @@ struct inquiry {
     struct vm_record r;
     struct vm_live *live;
     const char *session;
-    int timeout_ms;
     struct guest_session found[GUEST_SESSIONS_MAX];
     char answer[GUEST_SESSIONS_SIZE];
 };
@@ -51,7 +50,6 @@ static struct inquiry *inquiry_begin(const struct rpc *rpc, struct err *e) {
         (void) err_set(e, ENOMEM, "out of memory");
         return NULL;
     }
-    q->timeout_ms = ANSWER_MS;
     if (vm_asked(rpc, &q->r, e) == 0 && (q->live = vm_live_up(&q->r, e)) != NULL)
         return q;
     inquiry_end(q);
@@ -64,7 +62,7 @@ static int ask(struct inquiry *q, const char *const argv[], const struct link_in
     if (!link)
         return -e->code;
     vm_idle_begin(q->live);
-    int rc = link_ask_with(link, argv, input, q->answer, sizeof(q->answer), q->timeout_ms, e);
+    int rc = link_ask_with(link, argv, input, q->answer, sizeof(q->answer), ANSWER_MS, e);
     vm_idle_end(q->live);
     link_drop(link);
     if (rc >= 0)
@@ -156,22 +154,21 @@ int vm_op_session_list(struct rpc *rpc, cJSON **result, struct err *e) {
     return count < 0 ? count : 0;
 }
 
-/* A verb of one session, with a number where it takes one. */
-static int one(struct rpc *rpc, const char *verb, const char *number, int more_ms, cJSON **result, struct err *e) {
+/* A verb of one session, with a number where it takes one. Answered at once: the guest does the waiting. */
+static int one(struct rpc *rpc, const char *verb, const char *number, cJSON **result, struct err *e) {
     const char *session;
     struct inquiry *q = session_name(rpc, &session, e) ? NULL : inquiry_begin(rpc, e);
     if (!q)
         return -e->code;
     const char *const argv[] = {"session", verb, session, number, NULL};
     q->session = session;
-    q->timeout_ms += more_ms;
     int rc = ask_one(q, argv, NULL, result, e);
     inquiry_end(q);
     return rc;
 }
 
 int vm_op_session_show(struct rpc *rpc, cJSON **result, struct err *e) {
-    return one(rpc, "show", NULL, 0, result, e);
+    return one(rpc, "show", NULL, result, e);
 }
 
 int vm_op_session_stop(struct rpc *rpc, cJSON **result, struct err *e) {
@@ -180,7 +177,7 @@ int vm_op_session_stop(struct rpc *rpc, cJSON **result, struct err *e) {
     if (json_integer_or(rpc->args, "grace_ms", 0, GRACE_MOST, &grace, e))
         return -EINVAL;
     (void) snprintf(text, sizeof(text), "%d", (int) grace);
-    return one(rpc, "stop", text, (int) grace, result, e);
+    return one(rpc, "stop", text, result, e);
 }
 
 int vm_op_session_kill(struct rpc *rpc, cJSON **result, struct err *e) {
@@ -189,14 +186,15 @@ int vm_op_session_kill(struct rpc *rpc, cJSON **result, struct err *e) {
     if (json_integer_or(rpc->args, "signal", 1, 64, &number, e))
         return -EINVAL;
     (void) snprintf(text, sizeof(text), "%d", (int) number);
-    return one(rpc, "kill", text, 0, result, e);
+    return one(rpc, "kill", text, result, e);
 }
 
 int vm_sessions_running(struct vm_live *live) {
     static const char *const question[] = {"session", "list", NULL};
     int running = 0;
+    struct err e;
     struct inquiry *q = calloc(1, sizeof(*q));
-    struct link *link = q ? vm_live_link_if(live) : NULL;
+    struct link *link = q ? vm_live_link(live, live->id, &e) : NULL;
     int count = link ? link_ask_with(link, question, NULL, q->answer, sizeof(q->answer), IDLE_MS, NULL) : -1;
     link_drop(link);
     if (count >= 0)
@@ -204,7 +202,7 @@ int vm_sessions_running(struct vm_live *live) {
     for (int i = 0; i < count; i++)
         running += q->found[i].state == GUEST_SESSION_RUNNING;
     free(q);
-    return running;
+    return count < 0 ? -1 : running;
 }
 
 /* --- those with a channel -------------------------------------------------------------------- */
