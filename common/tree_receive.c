@@ -174,17 +174,51 @@ static void times_of(const struct tree_entry *entry, struct timespec times[2]) {
     times[1] = (struct timespec){.tv_sec = entry->seconds, .tv_nsec = entry->nanoseconds};
 }
 
-/* What is complete under `made` gets its name. */
-static int commit(struct tree_receiver *r, int dir, const char *made, const char *name) {
-    return renameat(dir, made, dir, name) ? cannot(r, errno, "put a file in the place of") : 0;
+/* What is complete under `made` takes the place of whatever has its name. */
+static int replace(struct tree_receiver *r, int dir, const char *made, const char *name) {
+    if (renameat(dir, made, dir, name) == 0)
+        return 0;
+    int rc = cannot(r, errno, "put a file in the place of");
+    (void) unlinkat(dir, made, 0);
+    return rc;
+}
+
+/* A file without a name, which is gone when this process ends before it gets one; where the file system has none such,
+ * one with a name, in `made` (else ""). */
+static int file_make(int dir, char made[32]) {
+    int file = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    made[0] = 0;
+    if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return file;
+    make_up(made);
+    return openat(dir, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* linkat(2) replaces nothing: only what takes the place of another has a name of its own first, between two calls. */
+static int file_name(struct tree_receiver *r, int dir, int file, char made[32], const char *name) {
+    char self[32];
+    (void) snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
+    if (!made[0]) {
+        if (linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        make_up(made);
+        if (errno != EEXIST || linkat(AT_FDCWD, self, dir, made, AT_SYMLINK_FOLLOW))
+            return cannot(r, errno, "make");
+    }
+    return replace(r, dir, made, name);
+}
+
+/* What close(2) would say of it, which comes too late: each close of a duplicate says the same. */
+static int file_flush(int file) {
+    int again = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    return again < 0 ? -1 : close(again);
 }
 
 static int receive_file(struct tree_receiver *r, int dir, const char *name) {
     const struct tree_entry entry = r->entry;
     char made[32];
     struct timespec times[2];
-    make_up(made);
-    int file = openat(dir, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int file = file_make(dir, made);
     if (file < 0)
         return cannot(r, errno, "make");
     int rc = room(r, file, 0);
@@ -193,12 +227,13 @@ static int receive_file(struct tree_receiver *r, int dir, const char *name) {
     times_of(&entry, times);
     if (rc == 0 && (fchmod(file, entry.mode & 0777) || futimens(file, times)))
         rc = cannot(r, errno, "set mode and time of");
-    if (close(file) && rc == 0)
+    if (rc == 0 && file_flush(file))
         rc = cannot(r, errno, "write");
-    if (rc == 0)
-        rc = commit(r, dir, made, name);
-    if (rc)
+    if (rc && made[0])
         (void) unlinkat(dir, made, 0);
+    if (rc == 0)
+        rc = file_name(r, dir, file, made, name);
+    (void) close(file);
     return rc;
 }
 
@@ -207,15 +242,16 @@ static int receive_link(struct tree_receiver *r, int dir, const char *name) {
     struct timespec times[2];
     if (!r->target[0])
         return broken(r);
-    make_up(made);
-    if (symlinkat(r->target, dir, made))
-        return cannot(r, errno, "make the link");
     times_of(&r->entry, times);
+    if (symlinkat(r->target, dir, name) == 0) {
+        (void) utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW);
+        return 0;
+    }
+    make_up(made);
+    if (errno != EEXIST || symlinkat(r->target, dir, made))
+        return cannot(r, errno, "make the link");
     (void) utimensat(dir, made, times, AT_SYMLINK_NOFOLLOW);
-    int rc = commit(r, dir, made, name);
-    if (rc)
-        (void) unlinkat(dir, made, 0);
-    return rc;
+    return replace(r, dir, made, name);
 }
 
 /* Into the open folder, until its end. */
@@ -236,7 +272,8 @@ static int receive_content(struct tree_receiver *r, int folder) {
     return rc;
 }
 
-/* One that is there keeps its mode and time. A new one gets them when it is complete. */
+/* One that is there keeps its mode and time. A new one gets them when it is complete; its mode, as far as it can be
+ * filled so, at once: a copy that is begun anew after this one was broken off finds it there. */
 static int receive_folder(struct tree_receiver *r, int dir, const char *name) {
     const struct tree_entry entry = r->entry;
     struct timespec times[2];
@@ -248,8 +285,10 @@ static int receive_folder(struct tree_receiver *r, int dir, const char *name) {
         return errno == ELOOP || errno == ENOTDIR
                    ? fail(r, EEXIST, "%s is there and no folder: move it away", r->path[0] ? r->path : "it")
                    : cannot(r, errno, "open the folder");
+    int rc = made && fchmod(folder, (entry.mode & 0777) | 0700) ? cannot(r, errno, "set the mode of") : 0;
     r->depth++;
-    int rc = receive_content(r, folder);
+    if (rc == 0)
+        rc = receive_content(r, folder);
     r->depth--;
     times_of(&entry, times);
     if (rc == 0 && made && (futimens(folder, times) || fchmod(folder, entry.mode & 0777)))

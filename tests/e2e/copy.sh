@@ -69,23 +69,61 @@ in_guest 'truncate -s 1G /srv/hole'
 capture alice vm cp copy:/proc/kcore "$WORLD/copy-small" # says it has no bytes, or too many
 check "nothing half is left on it" test -z "$(ls -A "$WORLD/copy-small")"
 umount "$WORLD/copy-small"
-for signal in INT KILL; do
-    start alice banger vm cp -q "copy:/srv/hole" got/hole
-    check "a long copy is under way" until_true 10 sh -c 'ls -A /home/alice/got | grep -q "^\.banger-"'
-    kill -$signal "$client"
-    wait "$client" 2>/dev/null
-    status=$?
-    [ $signal = KILL ] || equal "interrupted: 130" "$status" 130
-    check "broken off by $signal: no half file" test ! -e /home/alice/got/hole
-    [ $signal = KILL ] || equal "interrupted: nothing else is left" "$(find /home/alice/got -name '.banger-*')" ""
-done
+# What is being received has no name: it is a deleted file of the folder to /proc.
+taken_here() { ls -l "/proc/$client/fd" | grep -q '/home/alice/got/#.*(deleted)'; }
+taken_there() { in_guest "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q ' /root/#.*(deleted)'"; }
+none_taken() { ! taken_there; }
+left_here() { find /home/alice/got -name '.banger-*'; }
+left_there() { in_guest 'find /root -name ".banger-*"'; }
+start alice banger vm cp -q "copy:/srv/hole" got/hole
+check "a long copy is under way" until_true 10 taken_here
+kill -INT "$client"
+wait "$client"
+equal "interrupted: 130" "$?" 130
+check "interrupted: no half file" test ! -e /home/alice/got/hole
+equal "interrupted: nothing else is left" "$(left_here)" ""
 as alice truncate -s 1G hole
 start alice banger vm cp -q hole copy:/root/hole
-check "a long copy into the guest is under way" until_true 10 sh -c 'runuser -u alice -- env HOME=/home/alice /usr/local/bin/banger vm exec copy -- sh -c "ls -A /root | grep -q ^.banger-"'
+check "a long copy into the guest is under way" until_true 10 taken_there
 kill -TERM "$client"
 wait "$client"
 equal "broken off by TERM: 143" "$?" 143
-check "broken off: nothing is left in the guest" until_true 10 in_guest 'test -z "$(ls -A /root | grep -E "^.banger-|hole")"'
+check "broken off: the guest's end ends" until_true 10 none_taken
+equal "broken off: nothing is left in the guest" "$(left_there)$(in_guest 'ls /root | grep hole')" ""
+
+# Killed at several moments: what was there, or all of what was sent, and the next copy works.
+new=$(sha256sum <"$WORLD/data") old=$(echo old | sha256sum)
+broken_off() { # FROM TO MOMENT
+    start alice banger vm cp -q "$1" "$2"
+    sleep "$3"
+    kill -KILL "$client"
+    wait "$client" 2>/dev/null
+}
+for moment in 0.02 0.1 0.3 0.6 1 2; do
+    as alice sh -c 'echo old >got/there; rm -f got/fresh'
+    broken_off copy:data got/there $moment
+    broken_off copy:data got/fresh $moment
+    equal "killed after $moment s: nothing else is left here" "$(left_here)" ""
+    contains "killed after $moment s: here is old or new" "$old$new" "$(sha256sum </home/alice/got/there)"
+    contains "killed after $moment s: here is nothing or new" "none $new" "$(sha256sum </home/alice/got/fresh 2>/dev/null || echo none)"
+    in_guest 'echo old >/root/there; rm -f /root/fresh'
+    broken_off "$WORLD/data" copy:there $moment
+    broken_off "$WORLD/data" copy:fresh $moment
+    check "killed after $moment s: the guest's end ends" until_true 10 none_taken
+    equal "killed after $moment s: nothing else is left in the guest" "$(left_there)" ""
+    contains "killed after $moment s: in the guest is old or new" "$old$new" "$(in_guest 'sha256sum </root/there')"
+    contains "killed after $moment s: in the guest is nothing or new" "none $new" "$(in_guest 'sha256sum </root/fresh || echo none' 2>/dev/null)"
+done
+capture alice vm cp copy:data got/there
+equal "the next copy out of it" "$status/$(sha256sum </home/alice/got/there)" "0/$new"
+capture alice vm cp "$WORLD/data" copy:there
+equal "the next copy into it" "$status/$(in_guest 'sha256sum </root/there')" "0/$new"
+as alice mkdir -m 750 tree/kept
+for file in one two three; do as alice cp "$WORLD/data" tree/kept/$file; done
+broken_off tree/kept copy:/srv/kept 1
+capture alice vm cp tree/kept copy:/srv/kept
+equal "a folder that was broken off, copied again" "$status/$(in_guest 'stat -c %a /srv/kept; ls -A /srv/kept | tr "\n" " "')" "0/750
+one three two "
 alice vm stop copy >/dev/null 2>&1
 capture alice vm cp copy:other got
 contains "a VM that does not run: said" "$status $err" "1 banger: VM copy is not running"

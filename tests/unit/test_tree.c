@@ -5,12 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/banger-tree.XXXXXX";
@@ -183,6 +187,92 @@ Test(tree, a_cut_stream_leaves_no_half_file) {
     cr_assert_eq(receive_it("in", "file"), -EPIPE);
     cr_assert_str_eq(receiver.said, "the copy was broken off");
     shell("test \"$(ls -A in)\" = file && test \"$(cat in/file)\" = old");
+}
+
+/* --- receivers that are killed, and file systems that have names only ------------------------ */
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "we");
+    cr_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+static int holds(const char *path, const char *text) {
+    char have[16] = "";
+    FILE *file = fopen(path, "re");
+    size_t size = file ? fread(have, 1, sizeof(have) - 1, file) : 0;
+    if (file)
+        (void) fclose(file);
+    return size == strlen(text) && strcmp(have, text) == 0;
+}
+
+/* 1 once the process waits for more than it was sent. */
+static int waits(pid_t pid, int from) {
+    char path[32], text[256] = "";
+    int unread = 1;
+    (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+    FILE *file = fopen(path, "re");
+    size_t size = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file)
+        (void) fclose(file);
+    const char *state = size ? strrchr(text, ')') : NULL;
+    return ioctl(from, FIONREAD, &unread) == 0 && unread == 0 && state && strchr("SZ", state[2]);
+}
+
+/* A receiver of the stream's first bytes, killed when it waits for the next. */
+static void receive_and_die(const char *bytes, size_t size) {
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        receiver = (struct tree_receiver){.fd = ends[0], .left_out = note};
+        _exit(tree_receive(&receiver, "to", "a") ? 1 : 0);
+    }
+    cr_assert_eq(write(ends[1], bytes, size), (ssize_t) size);
+    while (!waits(pid, ends[0]))
+        (void) usleep(100);
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    (void) close(ends[0]);
+    (void) close(ends[1]);
+}
+
+/* At each byte: what is there is old or new, and nothing else is. */
+Test(tree, a_receiver_that_is_killed_leaves_nothing_half) {
+    static char bytes[4096];
+    shell("mkdir -p a to/a && echo new >a/fresh && echo new >a/there && ln -s new a/link && ln -s new a/over");
+    cr_assert_eq(send_it("a"), 0);
+    const ssize_t size = pread(stream, bytes, sizeof(bytes), 0);
+    cr_assert(size > 100 && size < (ssize_t) sizeof(bytes));
+    for (ssize_t cut = 0; cut <= size; cut++) {
+        (void) unlink("to/a/fresh");
+        (void) unlink("to/a/link");
+        (void) unlink("to/a/over");
+        cr_assert_eq(symlink("old", "to/a/over"), 0);
+        write_file("to/a/there", "old\n");
+        receive_and_die(bytes, (size_t) cut);
+        cr_assert(access("to/a/fresh", F_OK) || holds("to/a/fresh", "new\n"), "at %zd", cut);
+        cr_assert(holds("to/a/there", "old\n") || holds("to/a/there", "new\n"), "at %zd", cut);
+    }
+    shell("test \"$(ls -A to/a)\" = \"$(ls -A a)\" && diff -r --no-dereference a to/a");
+}
+
+Test(tree, where_every_file_has_a_name_none_is_left) {
+    shell("mkdir a to && head -c 200000 /dev/zero >a/file && echo old >to/file");
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        scmp_filter_ctx rules = seccomp_init(SCMP_ACT_ALLOW);
+        int bad = seccomp_rule_add(rules, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(openat), 1,
+                                   SCMP_A2(SCMP_CMP_MASKED_EQ, O_TMPFILE, O_TMPFILE)) ||
+                  seccomp_load(rules) || open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) >= 0;
+        bad = bad || send_it("a/file") || receive_it("new", "") || receive_it("to", "file");
+        bad = bad || ftruncate(stream, 150000) || receive_it("to", "cut") != -EPIPE;
+        _exit(bad);
+    }
+    int status = -1;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(status, 0);
+    shell("cmp a/file new && cmp a/file to/file && test \"$(ls -A to)\" = file && test -z \"$(find . -name '.banger-*')\"");
 }
 
 Test(tree, a_sender_that_cannot_go_on_says_why) {
