@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define CHUNK   16384
-#define TURN    (16 * CHUNK) /* of a log at once: what is slower than a session must hear its client too */
-#define LOOK_MS 1000         /* a keeper that is killed tells nobody */
+#define TURN    ((size_t) 16 * CHUNK) /* of a log at once: what is slower than a session must hear its client too */
+#define LOOK_MS 1000                  /* a keeper that is killed tells nobody */
 
 struct tail {
     int folder, fd, to;
@@ -81,12 +81,14 @@ static int tail_pump(struct tail *tail) {
     return code;
 }
 
-/* From its oldest byte, or from its end. */
+/* From its oldest byte, or from its end. While a full file becomes the older one there is none of its name. */
 static int tail_open(struct tail *tail, int folder, const char *name, const char *older, int to, int at_end) {
     *tail = (struct tail){.folder = folder, .to = to, .most = SIZE_MAX, .name = name, .older = older};
     tail->fd = at_end ? -ENOENT : log_open(tail, older);
     if (tail->fd < 0)
         tail->fd = log_open(tail, name);
+    if (tail->fd == -ENOENT)
+        tail->fd = log_open(tail, older);
     if (tail->fd >= 0 && at_end && lseek(tail->fd, 0, SEEK_END) < 0)
         return -errno;
     return tail->fd < 0 ? tail->fd : 0;
@@ -176,7 +178,7 @@ int agent_session_logs(int folder, const char *stream, int following) {
         return watch;
     if (following)
         return follow(folder, watch, &tail, 1, NULL);
-    tail.most = 2 * SESSION_LOG_MAX; /* all that is ever kept: a session may write faster than this reads */
+    tail.most = 2 * (size_t) SESSION_LOG_MAX; /* all that is ever kept: a session may write faster than this reads */
     do {
         code = tail_pump(&tail);
     } while (code > 0 && tail.most);

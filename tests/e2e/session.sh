@@ -83,6 +83,17 @@ contains "an ended one cannot be attached" "$(talk attach long 2>&1 </dev/null)"
 talk start --name deaf -q -- sh -c 'trap "" TERM; echo up; while :; do sleep 1; done' >/dev/null
 check "up" until_true 10 logged deaf up
 equal "stop forces at the end of its patience" "$(talk stop deaf --grace 1)" "deaf: killed 9"
+talk start --name stone -q -- sh -c 'trap "" TERM; echo up; while :; do sleep 1; done' >/dev/null
+check "up" until_true 10 logged stone up
+start alice banger vm session stop talk stone --grace 5
+sleep 2
+kill -KILL "$client"
+wait "$client" 2>/dev/null
+check "who asked for a stop is gone: forced all the same" until_true 20 has_ended stone
+equal "by KILL" "$(shown stone signal)" 9
+talk start --name script -q -- sh -c "$(printf ': a%0350dtrue' 0 | tr 0 '\n')" >/dev/null
+check "a script of many lines ends" until_true 10 has_ended script
+contains "and does not spoil the list" "$(talk list)" "script"
 start alice banger vm session logs talk deaf -f >"$WORLD/followed" 2>&1
 wait "$client"
 equal "logs -f of an ended one ends" "$? $(cat "$WORLD/followed")" "0 up"

@@ -34,7 +34,8 @@ const char session_attach_details[] =
     "Shows what the session writes from now on (`vm session logs` has the rest) and sends it standard\n"
     "input, where it was started with --stdin-mode pipe. One client at a time. Ctrl-C detaches, with\n"
     "status 130, and the session goes on; when the session ends, the exit status is its own.";
-const char session_stop_details[] = "Its process group gets TERM, and after the time to end KILL: from the guest itself, so that it ends\n"
+const char session_stop_details[] =
+    "Its process group gets TERM, and after the time to end KILL: from the guest itself, so that it ends\n"
     "also when this command is interrupted.";
 const char acp_details[] =
     "For an editor that speaks the Agent Client Protocol to a program's standard streams. Needs\n"
@@ -165,8 +166,7 @@ static int wait_end(const struct invocation *in, long long ms, cJSON **session, 
     while (strcmp(output_member(*session, "state"), "running") == 0) {
         const long long past = io_now_ms() - began;
         if (past > ms + KILL_MS)
-            return err_set(e, ETIMEDOUT, "session %s does not end: it was killed and is still there",
-                           in->arguments[1]);
+            return err_set(e, ETIMEDOUT, "session %s does not end: it was killed and is still there", in->arguments[1]);
         int r = pause_ms(past / 4 < PAUSE_MIN_MS ? PAUSE_MIN_MS : past / 4 > PAUSE_MAX_MS ? PAUSE_MAX_MS : past / 4);
         cJSON *now = NULL;
         if (r == 0)
