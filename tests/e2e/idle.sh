@@ -14,6 +14,20 @@ start alice banger vm exec idle -- sleep 18
 sleep 14
 equal "a command under way is use" "$(use state)" running
 equal "and then no end is in sight" "$(use stops)" null
+wait "$client"
+# A session is use; and a guest that does not answer when it is asked for them has that time twice.
+alice vm session start idle --name kept -q -- sleep 1000 >/dev/null
+begun=$(use stops)
+renewed() { [ "$(use stops)" != "$begun" ]; }
+check "a session is use" until_true 20 renewed
+vmm=$(tr -d ' ' <"/proc/$(use pid)/task/$(use pid)/children")
+kill -STOP "$vmm"
+sleep 12
+equal "a guest that does not answer is not stopped at once" "$(use state)/$(alice events --json | grep -c '"vm.stale"')" running/0
+kill -CONT "$vmm"
+alice vm session kill idle kept >/dev/null
+start alice banger vm exec idle -- sleep 18
+sleep 2
 kill -9 "$(alice daemon status --json | jq -r .pid)"
 wait "$client" 2>/dev/null
 check "not used any longer, over a restart of the engine: stopped" until_true 40 is_stopped

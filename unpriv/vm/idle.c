@@ -85,7 +85,8 @@ static void look(const struct vm_record *r) {
     int64_t touched = live->users > 0 ? time(NULL) : vm_idle_touched(live, r);
     if (store_touch_get(r->id, &stored, &e) || (touched > stored && store_touch_set(r->id, touched, &e)))
         log_error(0, "VM %s: %s", r->name, e.text);
-    int stale = live->users == 0 && vm_live_runs(live) && time(NULL) - touched >= after && !is_busy(live, touched, after);
+    int stale =
+        live->users == 0 && vm_live_runs(live) && time(NULL) - touched >= after && !is_busy(live, touched, after);
     vm_live_drop(live);
     if (stale)
         stop_stale(r->id);
