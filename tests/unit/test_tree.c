@@ -272,7 +272,8 @@ Test(tree, where_every_file_has_a_name_none_is_left) {
     int status = -1;
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_expect_eq(status, 0);
-    shell("cmp a/file new && cmp a/file to/file && test \"$(ls -A to)\" = file && test -z \"$(find . -name '.banger-*')\"");
+    shell("cmp a/file new && cmp a/file to/file && test \"$(ls -A to)\" = file && test -z \"$(find . -name "
+          "'.banger-*')\"");
 }
 
 Test(tree, a_sender_that_cannot_go_on_says_why) {
