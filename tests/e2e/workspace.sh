@@ -53,6 +53,24 @@ contains "--auto-prepare: says where the guest's own is" "$err" "what was there 
 equal "--auto-prepare: nothing is lost" "$(alice vm exec work -- sh -c 'r=$(git for-each-ref --format="%(refname)" refs/banger); git show $r:sub/one $r:mine | tail -n 2; git log -2 --format=%s $r | tail -n 1; git fsck 2>&1 | grep -v dangling' | tr '\n' ' ')" "late mine guest "
 capture alice vm exec work -- true
 equal "exec: nothing to say any more" "$status/$err" 0/
+# Without a commit too; and where the host has nothing new the guest's work stays.
+as alice sh -c 'cd repo; echo edited >sub/one; rm Makefile'
+alice vm exec work --auto-prepare -- true 2>/dev/null
+equal "--auto-prepare: edited and deleted files of the same commit" "$(alice vm exec work -- sh -c 'cat sub/one; git status --porcelain --untracked-files=no')" "edited
+$(as alice git -C repo status --porcelain --untracked-files=no)"
+alice vm exec work -- sh -c 'echo guest >sub/one'
+capture alice vm exec work --auto-prepare -- cat sub/one
+equal "--auto-prepare: nothing new on the host, nothing done" "$status/$out/$err" 0/guest/
+as alice git -C repo checkout -q Makefile
+alice vm exec work --auto-prepare -- true 2>/dev/null
+equal "--auto-prepare: a file that is back" "$(alice vm exec work -- sh -c 'cat sub/one; tail -n 1 Makefile')" "edited
+	@echo made; test -z \"\$\$(git status --porcelain)\""
+equal "--auto-prepare: kept is only what the guest changed" "$(alice vm exec work -- sh -c 'git for-each-ref refs/banger | wc -l')" 2
+mv /home/alice/repo /home/alice/moved
+capture alice vm exec work --auto-prepare -- true
+contains "--auto-prepare: the repository is gone: said" "$status $err" "125 banger: cannot read /home/alice/repo: No such file or directory"
+mv /home/alice/moved /home/alice/repo
+as alice git -C repo checkout -q .
 alice vm exec work --cwd / -- mv /root/repo /root/elsewhere
 capture alice vm exec work -- pwd
 equal "exec: a workspace that is gone: in the home" "$status/$out" 0//root

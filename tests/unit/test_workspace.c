@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char root[64]; /* repo/, guest/, cache/, stream.tar */
@@ -240,6 +241,97 @@ Test(workspace, new_branch) {
     cr_expect_str_eq(host, "main\n3\n1\n");
     expect_refusal("repo", "bad..name", NULL, "--branch");
     expect_refusal("repo", "x", "nosuch", "names no commit");
+}
+
+/* The state of the host's repository as it is now. */
+static void state_now(char state[GIT_OID_MAX]) {
+    char path[128], cache[128];
+    struct workspace_options options = options_for(path, cache, "repo");
+    struct workspace w;
+    struct err e = {0};
+    cr_assert_eq(workspace_open(&options, &w, &e), 0, "%s", e.text);
+    memcpy(state, w.state, GIT_OID_MAX);
+    workspace_close(&w);
+}
+
+/* What changes a tracked file, the index, the branch or the commit, and only that, changes the state. */
+Test(workspace, state_tells_of_every_change) {
+    free(sh(REPO "git init -q; for f in a b c d; do echo $f >$f; done; ln -s a link; git add .; git commit -qm 1"));
+    static const char *const nothing[] = {"git status", "echo 1 >untracked", "git log", "git tag v1"};
+    static const char *const changes[] = {"echo A >a",
+                                          "rm b",
+                                          "git add a",
+                                          "chmod +x c",
+                                          "ln -sf b link",
+                                          "touch -d 2001-01-01 d",
+                                          "git commit -qm 2",
+                                          "git switch -qc topic",
+                                          "git checkout -qf HEAD^"};
+    char before[GIT_OID_MAX], now[GIT_OID_MAX];
+    state_now(before);
+    for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+        free(sh(HERE "%s", nothing[i]));
+        state_now(now);
+        cr_expect_str_eq(now, before, "%s", nothing[i]);
+    }
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        free(sh(HERE "%s", changes[i]));
+        state_now(now);
+        cr_expect_str_neq(now, before, "%s", changes[i]);
+        memcpy(before, now, sizeof(before));
+    }
+    hand_over("repo", "other", "v1", 0);
+    char wanted[GIT_OID_MAX + 16];
+    (void) snprintf(wanted, sizeof(wanted), "%s\n", before);
+    expect_text("cat .git/banger-host; echo", wanted);
+}
+
+Test(workspace, what_is_deleted_is_named) {
+    free(sh(REPO "git init -q; mkdir s; for f in a s/b 's/c d'; do echo 1 >\"$f\"; done; git add .; git commit -qm 1; "
+                 "rm a 's/c d'"));
+    hand_over("repo", NULL, NULL, 0);
+    expect_text("tr '\\0' '\\n' <.git/banger-gone", "a\ns/c d\n");
+    free(sh(HERE "git checkout -q ."));
+    hand_over("repo", NULL, NULL, 0);
+    expect_text("test -e .git/banger-gone || echo none", "none\n");
+}
+
+/* What one leaves that is killed is removed by the next, and what another is at work in is not. */
+Test(workspace, scratch_of_the_dead_goes) {
+    char path[128], cache[128];
+    free(sh(REPO "git init -q; echo 1 >a; git add a; git commit -qm 1"));
+    struct workspace_options options = options_for(path, cache, "repo");
+    struct workspace w;
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        if (workspace_open(&options, &w, NULL) == 0 && workspace_prepare(&options, &w, NULL) == 0)
+            (void) raise(SIGKILL);
+        _exit(1);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFSIGNALED(status));
+    free(sh("test $(ls cache | wc -l) = 1"));
+    struct err e = {0};
+    cr_assert_eq(workspace_open(&options, &w, &e), 0, "%s", e.text);
+    cr_assert_eq(workspace_prepare(&options, &w, &e), 0, "%s", e.text);
+    free(sh("test $(ls cache | wc -l) = 1; test -d %s", w.scratch));
+    struct workspace other;
+    cr_assert_eq(workspace_open(&options, &other, &e), 0, "%s", e.text);
+    cr_assert_eq(workspace_prepare(&options, &other, &e), 0, "%s", e.text);
+    free(sh("test $(ls cache | wc -l) = 2; test -d %s", w.scratch));
+    workspace_close(&other);
+    workspace_close(&w);
+    free(sh("test -z \"$(ls -A cache)\""));
+}
+
+Test(workspace, a_folder_that_is_gone_is_said) {
+    struct git_repo repo = {.top = "/no/such/folder"};
+    char oid[GIT_OID_MAX];
+    struct err e = {0};
+    cr_expect_lt(git_commit(&repo, "HEAD", oid, &e), 0);
+    cr_expect_str_eq(e.text, "cannot enter /no/such/folder: No such file or directory");
 }
 
 Test(workspace, untracked_files_on_request) {

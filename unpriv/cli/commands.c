@@ -147,7 +147,7 @@ static const struct option publish_options[] = {
 static const struct option exec_options[] = {
     COMMAND_OPTIONS,
     {OPT_AUTO_PREPARE, "auto-prepare", 0, OPTION_FLAG, NULL,
-     "bring the repository into the workspace first where its HEAD has moved on", NULL},
+     "bring the repository into the workspace first where it has changed", NULL},
     {OPT_INTERACTIVE, "interactive", 'i', OPTION_FLAG, NULL,
      "forward input typed at a terminal (other input always is)", NULL},
     HELP_OPTION,

@@ -14,8 +14,9 @@ const char exec_details[] =
     "Without a command: a shell. The exit status is the command's, 128+n when signal n ended\n"
     "it, 125 when banger itself failed. Without --cwd it runs in the VM's workspace where it has one,\n"
     "through `mise exec` where that has a configuration of mise's and the guest has mise. Where the\n"
-    "workspace cannot be entered a line says so and it runs in the home. --auto-prepare keeps what\n"
-    "the guest had as a commit under refs/banger/ in the guest's checkout.";
+    "workspace cannot be entered a line says so and it runs in the home. --auto-prepare does nothing\n"
+    "where tracked files, index, branch and commit of the repository are what they were; else it keeps\n"
+    "what the guest changed as a commit under refs/banger/ in the guest's checkout.";
 
 static void add_environment(const struct session *s, const struct invocation *in, cJSON *args) {
     cJSON *env = cJSON_AddArrayToObject(args, "env");

@@ -12,32 +12,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct sync {
     const char *vm, *folder; /* its name, the workspace's folder in it */
     struct workspace workspace;
-    int tar; /* a file that has no name */
+    int tar;        /* a file that has no name */
+    int streams[3]; /* of the command under way in the guest; no input: -1 */
     struct progress *progress;
     struct channel_end end;
 };
 
 /* --- bringing the files ------------------------------------------------------ */
 
-/* All of it before the guest is asked for anything: what goes wrong here changes nothing there. */
-static int make_tar(struct sync *s, const char *source, struct err *e) {
-    const struct paths *paths = client_paths(e);
-    if (!paths)
-        return -e->code;
-    const struct workspace_options options = {.path = source, .cache = paths->cache};
-    int r = workspace_open(&options, &s->workspace, e);
-    if (r == 0)
-        r = workspace_prepare(&options, &s->workspace, e);
+/* All of it before the guest changes anything: what goes wrong here changes nothing there. */
+static int make_tar(struct sync *s, const struct workspace_options *options, struct err *e) {
+    int r = workspace_prepare(options, &s->workspace, e);
     if (r < 0)
         return r;
-    s->tar = open(paths->cache, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    s->tar = open(options->cache, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (s->tar < 0)
-        return err_sys(e, errno, "cannot make a file in %s", paths->cache);
+        return err_sys(e, errno, "cannot make a file in %s", options->cache);
     r = workspace_write_tar(&s->workspace, NULL, s->tar, e);
     return r == 0 && lseek(s->tar, 0, SEEK_SET) < 0 ? err_sys(e, errno, "cannot read the workspace's files") : r;
 }
@@ -50,16 +46,40 @@ static int carry(const char *name, const cJSON *line, int fd, void *arg, struct 
             (void) close(fd);
         return 0;
     }
-    const int streams[3] = {s->tar, STDERR_FILENO, STDERR_FILENO};
-    const struct channel_options options = {.input = 1, .streams = streams};
+    const struct channel_options options = {.input = s->streams[0] >= 0, .streams = s->streams};
     progress_finish(s->progress, 0);
     int r = channel_run(fd, &options, &s->end, e);
     return r == 0 && s->end.interrupted ? -EINTR : r;
 }
 
-static int bring(struct sync *s, struct err *e) {
+/* 1 when the guest's checkout was made of what the host has now; 0 also when it does not say. */
+static int is_there(struct sync *s, struct err *e) {
+    char path[PATH_MAX], state[GIT_OID_MAX] = "";
+    cleanup_fd int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    cleanup_fd int answer = memfd_create("state", MFD_CLOEXEC);
+    if (nothing < 0 || answer < 0)
+        return err_sys(e, errno, "cannot ask the guest for its workspace");
+    s->streams[0] = -1;
+    s->streams[1] = answer;
+    s->streams[2] = nothing;
+    (void) snprintf(path, sizeof(path), "%s/.git/banger-host", s->folder);
     cJSON *args = client_named(s->vm);
-    const char *const words[] = {s->folder, s->workspace.branch, s->workspace.head, NULL};
+    (void) cJSON_AddStringToObject(args, "cwd", "/");
+    cJSON *argv = cJSON_AddArrayToObject(args, "argv");
+    (void) cJSON_AddItemToArray(argv, cJSON_CreateString("cat"));
+    (void) cJSON_AddItemToArray(argv, cJSON_CreateString(path));
+    struct client_call call = {.op = "vm.exec", .args = args, .event = carry, .arg = s, .progress = s->progress};
+    int r = client_request(&call, NULL, e);
+    if (r == 0 && pread(answer, state, sizeof(state) - 1, 0) < 0)
+        r = err_sys(e, errno, "cannot read what the guest said");
+    return r < 0 ? r : strcmp(state, s->workspace.state) == 0;
+}
+
+static int bring(struct sync *s, struct err *e) {
+    s->streams[0] = s->tar;
+    s->streams[1] = s->streams[2] = STDERR_FILENO;
+    cJSON *args = client_named(s->vm);
+    const char *const words[] = {s->folder, s->workspace.branch, s->workspace.head, s->workspace.state, NULL};
     if (provision_script(args, "sync.sh", words, e)) {
         cJSON_Delete(args);
         return -e->code;
@@ -79,6 +99,21 @@ static int note(const struct sync *s, struct err *e) {
     return client_simple("vm.set", args, NULL, e);
 }
 
+/* Nothing where nothing on the host has changed: what the guest changed stays then. */
+static int update(struct sync *s, const char *source, struct err *e) {
+    const struct paths *paths = client_paths(e);
+    if (!paths)
+        return -e->code;
+    const struct workspace_options options = {.path = source, .cache = paths->cache};
+    int r = workspace_open(&options, &s->workspace, e);
+    if (r == 0)
+        r = is_there(s, e);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = make_tar(s, &options, e);
+    return r == 0 ? bring(s, e) : r;
+}
+
 static int prepare(const cJSON *vm, struct progress *progress, struct err *e) {
     cleanup_free struct sync *s = calloc(1, sizeof(*s));
     if (!s)
@@ -87,10 +122,8 @@ static int prepare(const cJSON *vm, struct progress *progress, struct err *e) {
     s->folder = output_member(vm, "workspace");
     s->progress = progress;
     s->tar = -1;
-    int r = make_tar(s, output_member(vm, "source"), e);
-    if (r == 0)
-        r = bring(s, e);
-    if (r == 0)
+    int r = update(s, output_member(vm, "source"), e);
+    if (r == 0 && strcmp(output_member(vm, "head"), s->workspace.repo.head) != 0)
         r = note(s, e);
     if (s->tar >= 0)
         (void) close(s->tar);
@@ -109,22 +142,16 @@ static int has_moved(const cJSON *vm, char now[GIT_OID_MAX], struct err *e) {
 
 static int look(const struct invocation *in, const cJSON *vm, struct progress *progress, struct err *e) {
     char now[GIT_OID_MAX];
+    struct err unread = {0};
     const char *head = output_member(vm, "head"), *source = output_member(vm, "source");
-    const int wanted = options_given(in, OPT_AUTO_PREPARE);
-    struct err why = {0};
-    if (!*source)
-        return wanted
-                   ? err_set(e, EINVAL, "VM %s has no workspace for --auto-prepare to bring up to date: leave it out",
-                             output_member(vm, "name"))
-                   : 0;
-    if (!has_moved(vm, now, &why)) {
-        *e = why;
-        return wanted ? -why.code : 0;
-    }
-    if (wanted)
-        return prepare(vm, progress, e);
-    progress_line(progress, "the repository %s has moved on, from %.12s to %.12s: --auto-prepare brings it here",
-                  source, *head ? head : "no commit", now);
+    if (options_given(in, OPT_AUTO_PREPARE))
+        return *source
+                   ? prepare(vm, progress, e)
+                   : err_set(e, EINVAL, "VM %s has no workspace for --auto-prepare to bring up to date: leave it out",
+                             output_member(vm, "name"));
+    if (*source && has_moved(vm, now, &unread))
+        progress_line(progress, "the repository %s has moved on, from %.12s to %.12s: --auto-prepare brings it here",
+                      source, *head ? head : "no commit", now);
     return 0;
 }
 

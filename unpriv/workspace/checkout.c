@@ -4,6 +4,7 @@
  * files get the same times); HEAD, a shallow mark, and a configuration of chosen keys. */
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
+#include "scratch.h"
 #include "workspace.h"
 
 #include <errno.h>
@@ -21,33 +22,33 @@ static int scratch_path(const struct workspace *w, const char *name, char out[PA
     return 0;
 }
 
-static int write_file(const struct workspace *w, const char *name, const char *text, struct err *e) {
+static int write_bytes(const struct workspace *w, const char *name, const char *bytes, size_t size, struct err *e) {
     char path[PATH_MAX];
     int r = scratch_path(w, name, path, e);
     if (r < 0)
         return r;
     cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    r = fd < 0 ? -errno : io_write(fd, text, strlen(text));
+    r = fd < 0 ? -errno : io_write(fd, bytes, size);
     return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
+}
+
+static int write_file(const struct workspace *w, const char *name, const char *text, struct err *e) {
+    return write_bytes(w, name, text, strlen(text), e);
 }
 
 static int make_scratch(const struct workspace_options *options, struct workspace *w, struct err *e) {
     static const char *const folders[] = {"git",      "git/objects", "git/objects/pack", "git/objects/info",
                                           "git/info", "git/refs",    "git/refs/heads",   "tree"};
     char path[PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/workspace.XXXXXX", options->cache) >= PATH_MAX)
-        return err_set(e, ENAMETOOLONG, "the path %s is too long", options->cache);
-    if (!mkdtemp(path))
-        return err_sys(e, errno, "cannot make a folder in %s", options->cache);
-    memcpy(w->scratch, path, sizeof(w->scratch));
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        int r = scratch_path(w, folders[i], path, e);
+    int r = scratch_make(options->cache, w->scratch, &w->scratch_lock, e);
+    for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
+        r = scratch_path(w, folders[i], path, e);
         if (r < 0)
             return r;
         if (mkdir(path, 0755) < 0)
             return err_sys(e, errno, "cannot make %s", path);
     }
-    return 0;
+    return r;
 }
 
 /* Copies `from` to `name` in the scratch folder with its time; a file that is
@@ -389,6 +390,12 @@ static int copy_info(const struct workspace *w, struct err *e) {
     return r;
 }
 
+/* For a guest that is brought up to date: what this was made of, and what it must not have any more. */
+static int make_marks(const struct workspace *w, struct err *e) {
+    int r = write_file(w, "git/banger-host", w->state, e);
+    return r == 0 && w->gone_size ? write_bytes(w, "git/banger-gone", w->gone, w->gone_size, e) : r;
+}
+
 static int prepare(const struct workspace_options *options, struct workspace *w, struct scratch_env *env,
                    struct err *e) {
     int r = make_scratch(options, w, e);
@@ -402,6 +409,8 @@ static int prepare(const struct workspace_options *options, struct workspace *w,
         r = make_refs(w, e);
     if (r == 0)
         r = make_config(w, e);
+    if (r == 0)
+        r = make_marks(w, e);
     return r == 0 ? copy_info(w, e) : r;
 }
 

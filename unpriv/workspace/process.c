@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static int add_fd(posix_spawn_file_actions_t *actions, int fd, int number) {
     if (fd < 0)
@@ -72,6 +73,8 @@ int process_start(const struct process *p, pid_t *pid, struct err *e) {
         if (fds[i] > 0)
             (void) close(fds[i]);
     }
+    if (r && p->cwd && access(p->cwd, X_OK) < 0)
+        return err_sys(e, errno, "cannot enter %s", p->cwd);
     if (r == ENOENT && p->argv[0][0] != '/')
         return err_set(e, ENOENT, "the program %s is missing: install the package that has it", p->argv[0]);
     return r ? err_sys(e, r, "cannot start %s", p->argv[0]) : 0;

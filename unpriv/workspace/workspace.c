@@ -1,10 +1,10 @@
 #include "workspace.h"
 
 #include "../../common/cleanup.h"
+#include "scratch.h"
 #include "source.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,9 +61,12 @@ static int list_files(struct workspace *w, const char *commit, struct err *e) {
     return r;
 }
 
-/* Leaves out what the working tree no longer has. */
+/* Leaves out what the working tree no longer has: that goes to `gone`. */
 static int drop_deleted(struct workspace *w, struct err *e) {
     struct source s;
+    w->gone = malloc(w->files_size + 1);
+    if (!w->gone)
+        return err_set(e, ENOMEM, "not enough memory for the file list");
     int r = source_open(&s, w->repo.top, e);
     if (r < 0)
         return r;
@@ -78,6 +81,9 @@ static int drop_deleted(struct workspace *w, struct err *e) {
             memmove(w->files + kept, w->files + at, size);
             kept += size;
             count++;
+        } else {
+            memcpy(w->gone + w->gone_size, w->files + at, size);
+            w->gone_size += size;
         }
         at += size;
         r = 0;
@@ -147,6 +153,8 @@ int workspace_open(const struct workspace_options *options, struct workspace *w,
     if (r == 0)
         r = choose_commit(options, w, e);
     if (r == 0)
+        r = workspace_state(w, w->state, e);
+    if (r == 0)
         r = list_files(w, w->head, e);
     if (r == 0 && !w->other_commit) {
         r = look_untracked(w, options->include_untracked, e);
@@ -157,18 +165,11 @@ int workspace_open(const struct workspace_options *options, struct workspace *w,
     return r;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void) st;
-    (void) type;
-    (void) ftw;
-    (void) remove(path);
-    return 0;
-}
-
 void workspace_close(struct workspace *w) {
     if (w->scratch[0])
-        (void) nftw(w->scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        scratch_remove(w->scratch, w->scratch_lock);
     free(w->files);
+    free(w->gone);
     memset(w, 0, sizeof(*w));
 }
 

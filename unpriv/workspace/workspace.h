@@ -29,14 +29,22 @@ struct workspace {
     char head[GIT_OID_MAX]; /* the guest's commit, "" before the first one */
     char branch[GIT_BRANCH_MAX];
     char scratch[PATH_MAX]; /* folder of ours: objects, index, and tree with `from` */
+    int scratch_lock;       /* keeps it (scratch.h), where there is one */
     char root[PATH_MAX];    /* where the files are taken from: repo.top, or scratch's tree */
     char *files;            /* NUL-separated, relative to root, each once */
     size_t files_size;
     size_t file_count;
     size_t untracked; /* not ignored, left out */
-    int other_commit; /* 1: files are `from`'s, not the working tree's */
+    char *gone;       /* NUL-separated: tracked, but no longer in the working tree */
+    size_t gone_size;
+    char state[GIT_OID_MAX]; /* workspace_state, of before anything was read */
+    int other_commit;        /* 1: files are `from`'s, not the working tree's */
 };
 
+/* What the host has of tracked files, index, branch and commit, as a text without blanks: another one when any of it
+ * has changed, as far as sizes and times tell. The guest's .git/banger-host says what it was made of. `w->repo` is
+ * filled. */
+int workspace_state(const struct workspace *w, char state[GIT_OID_MAX], struct err *e);
 /* Finds the repository, checks it and lists its files; makes nothing. */
 int workspace_open(const struct workspace_options *options, struct workspace *w, struct err *e);
 /* Makes the guest's metadata in the scratch folder. */
