@@ -81,6 +81,7 @@ void vm_egress_worker(int sock) {
     pthread_attr_t attr;
     int fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
     uintptr_t arg = (uintptr_t) ++generation << 32 | (uint32_t) fd;
+    vm_taps_again();
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setstacksize(&attr, KEEPER_STACK);
     (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -182,15 +182,20 @@ static int is_slot(const char *name, void *arg) {
     return slot_of(name) >= 0;
 }
 
+int vm_folders_sweep(void) {
+    cleanup_fd int fd = vm_open(engine.state, "vms", O_RDONLY | O_DIRECTORY);
+    int r = fd < 0 ? fd : folder_sweep(fd, is_slot, NULL);
+    return r < 0 && r != -ENOENT ? r : 0;
+}
+
 int vm_folders(void (*each)(uint32_t slot, void *arg), void *arg) {
     int fd = vm_open(engine.state, "vms", O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
-    int r = folder_sweep(fd, is_slot, NULL);
-    DIR *list = r < 0 ? NULL : fdopendir(fd);
+    DIR *list = fdopendir(fd);
     if (!list) {
         (void) close(fd);
-        return r < 0 ? r : -ENOMEM;
+        return -ENOMEM;
     }
     const struct dirent *entry;
     while ((entry = readdir(list))) {

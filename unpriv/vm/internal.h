@@ -101,7 +101,9 @@ int vm_folder_is_mark(uint32_t slot);
 /* Removes it with all it holds: gone from its name at once, from the disk soon
  * after; one that is not there is no error. */
 int vm_folder_remove(uint32_t slot, struct err *e);
-/* Removes what an earlier daemon was still removing, then calls `each` for every folder there is. */
+/* Removes what an earlier daemon was still removing; this one must not have begun to: no folder bears two removals. */
+int vm_folders_sweep(void);
+/* Calls `each` for every folder there is. */
 int vm_folders(void (*each)(uint32_t slot, void *arg), void *arg);
 /* Opens a file of banger's own (images/<id>/rootfs.ext4), no symbolic link followed. */
 int vm_open(int dir, const char *path, int flags);
@@ -127,6 +129,8 @@ void vm_taps_claim(uint32_t slot);
 int vm_taps_has(uint32_t slot);
 /* Start-up: as many as the account last asked for. */
 int vm_taps_begin(struct err *e);
+/* There is another net worker: what the last one refused, or did not live to do, is asked for again. */
+void vm_taps_again(void);
 
 /* --- idle.c ------------------------------------------------------------------------ */
 

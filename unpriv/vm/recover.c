@@ -254,22 +254,36 @@ static void mend_all(const struct vm_records *all) {
         log_error(0, "%s", e.text);
 }
 
-int vm_recover(struct err *e) {
+static int put_right(struct err *e) {
     struct vm_records all;
-    priv_on_net_worker(vm_egress_worker);
     int rc = vm_records_read(&all, e);
     if (rc)
         return rc;
+    int swept = vm_folders_sweep();
     mend_all(&all);
     mend_snapshots(&all);
     mend_egress();
     vm_publish_recover();
     rc = vm_folders(remove_orphan, &all);
     free(all.list);
-    if (rc)
-        return err_sys(e, -rc, "cannot look at the VMs' folders");
-    rc = vm_egress_renew(e);
+    rc = rc ? rc : swept;
+    return rc ? err_sys(e, -rc, "cannot look at the VMs' folders") : 0;
+}
+
+static int begin_threads(struct err *e) {
+    int rc = vm_egress_renew(e);
     if (rc == 0)
         rc = vm_idle_watch(e);
     return rc ? rc : vm_taps_begin(e);
+}
+
+int vm_recover(struct err *e) {
+    struct err other;
+    priv_on_net_worker(vm_egress_worker);
+    int rc = put_right(e);
+    if (rc == 0)
+        return begin_threads(e);
+    if (begin_threads(&other)) /* they serve the VMs that run, whatever could not be put right */
+        log_error(0, "start-up: %s", other.text);
+    return rc;
 }

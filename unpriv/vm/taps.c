@@ -40,7 +40,8 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned wanted, ready, closing;
 static int working; /* its thread runs */
-static int refused; /* no more can be had until a VM ends, or is asked for */
+static int refused; /* no more can be had until a VM ends, another is asked for, or there is another helper */
+static _Atomic unsigned helpers; /* so many there were */
 
 static int begin_thread(void *(*run)(void *arg), void *arg) {
     pthread_t thread;
@@ -98,17 +99,18 @@ static void make_one(void) {
     uint32_t slot = SLOT_MAX;
     (void) pthread_mutex_unlock(&mutex);
     int fd = vm_slot_claim(&slot, &e);
+    const unsigned asked = helpers; /* one that ends at each try is not asked on and on */
     if (fd == 0)
         fd = make(slot, &e);
     (void) pthread_mutex_lock(&mutex);
-    refused = fd < 0;
-    if (refused)
+    refused = fd < 0 && helpers == asked;
+    if (fd < 0)
         log_info(0, "no tap is made ready: %s", e.text);
     if (slot == SLOT_MAX)
         return;
-    taps[slot].state = refused ? TAP_NONE : TAP_READY;
+    taps[slot].state = fd < 0 ? TAP_NONE : TAP_READY;
     taps[slot].fd = fd;
-    ready += !refused;
+    ready += fd >= 0;
 }
 
 /* Its folder stays where its rules do. */
@@ -175,6 +177,14 @@ int vm_taps_begin(struct err *e) {
     if (rc == 0 && count > 0)
         want((unsigned) count);
     return rc;
+}
+
+void vm_taps_again(void) {
+    (void) pthread_mutex_lock(&mutex);
+    helpers++;
+    refused = 0;
+    begin_work();
+    (void) pthread_mutex_unlock(&mutex);
 }
 
 void vm_taps_end(void) {
