@@ -175,14 +175,17 @@ forget() {
     as al sh -c "banger image list --json | jq -r '.images[].name' | xargs -r banger image delete; banger image cache prune"
 }
 
-pulls "an image whose layers fit the pipe" --name before "$plain/team/two"
+pulls "an image whose layers fit the pipe" --name before-two "$plain/team/two"
+pulls "and one with a layer that does not" --name before-app "$plain/team/app:1"
 for seek in 0 20; do # where gzip begins, or in the midst of it
     for blob in /home/al/.cache/banger/blobs/sha256/*; do
         as al dd if=/dev/zero of="$blob" bs=1 seek=$seek count=20 conv=notrunc status=none
     done
-    pulls "what a power cut made of the cache at $seek is fetched anew" --name "after-$seek" --size 2G "$plain/team/two"
+    for image in two app:1; do
+        pulls "what a power cut made of the cache at $seek is fetched anew, of $image" --name "after-$image" --size 2G "$plain/team/$image"
+    done
     check "and is whole again" sh -c 'cd /home/al/.cache/banger/blobs/sha256 && for blob in *; do echo "$blob  $blob"; done | sha256sum --status -c'
-    as al banger image delete "after-$seek"
+    as al banger image delete after-two after-app:1
 done
 
 forget
