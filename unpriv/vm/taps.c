@@ -89,7 +89,8 @@ static uint32_t find_ready(uint32_t below) {
 static int make(uint32_t slot, struct err *e) {
     int rc = vm_folder_mark(slot, e);
     int fd = rc ? rc : priv_net_up(0, slot, WIRE_TAP_FD, &taps[slot].subnet, e);
-    if (fd < 0 && rc == 0)
+    struct err undo; /* a helper that ended may have left rules; what was there already is another daemon's */
+    if (fd < 0 && rc == 0 && (fd == -EEXIST || priv_net_down(0, slot, &undo) == 0))
         (void) vm_folder_unmark(slot);
     return fd;
 }
