@@ -16,10 +16,10 @@ threads() { for pid in $(processes); do echo "$(cat "/proc/$pid/comm") $(find "/
 links() { ip -o link | grep -oE ' (bgr|bt)[0-9a-f]+' | sort; }
 # Elements by number: their handles and counters differ.
 rules() { nft list ruleset | sed -E 's/counter packets [0-9]+ bytes [0-9]+//; s/expires [0-9a-z]+//'; }
-# Of this world's files: loop devices are the whole machine's.
+# Of the account's files: loop devices are the whole machine's, and other worlds have a /home too.
 loops() {
     local name inode file
-    losetup -nO NAME,BACK-INO,BACK-FILE | grep banger | while read -r name inode file; do
+    losetup -nO NAME,BACK-INO,BACK-FILE | grep " $home/" | while read -r name inode file; do
         [ "$(stat -c %i "$file" 2>/dev/null)" != "$inode" ] || echo "$name $file"
     done
 }
