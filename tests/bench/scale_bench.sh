@@ -11,6 +11,7 @@ client() { scott python3 /home/scott/client.py "$@"; }
 last() { awk -v what="$1" '$1 == what {print $2}' | tail -n 1; }
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 row() { # NAME OURS THEIRS UNIT most|least AIM
+    [ -n "$2" ] && [ -n "$3" ] || { echo "bench $1 ours=${2:-none} theirs=${3:-none} ratio=none aim=$6 short"; return; }
     awk -v name="$1" -v ours="$2" -v theirs="$3" -v unit="$4" -v how="$5" -v aim="$6" 'BEGIN {
         ratio = how == "most" ? ours / theirs : theirs / ours
         good = how == "most" ? ratio <= aim : ratio >= aim
@@ -18,6 +19,7 @@ row() { # NAME OURS THEIRS UNIT most|least AIM
                (how == "most" ? "<=" : ">="), aim, (good ? "ok" : "short") }'
 }
 more() { # NAME OURS THEIRS UNIT AIM: ours - theirs at most AIM
+    [ -n "$2" ] && [ -n "$3" ] || { echo "bench $1 ours=${2:-none} theirs=${3:-none} ratio=none aim=<=+$5$4 short"; return; }
     awk -v name="$1" -v ours="$2" -v theirs="$3" -v unit="$4" -v aim="$5" 'BEGIN {
         printf "bench %s ours=%s%s theirs=%s%s ratio=%.2f aim=<=+%s%s %s\n", name, ours, unit, theirs, unit, ours / theirs,
                aim, unit, (ours - theirs <= aim ? "ok" : "short") }'

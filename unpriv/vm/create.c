@@ -15,26 +15,31 @@
 
 static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
 
-struct taken {
-    uint64_t slots[(SLOT_MAX + 63) / 64];
-};
+typedef uint64_t slot_set[(SLOT_MAX + 63) / 64];
 
-static void take_slot(const struct vm_record *r, void *arg) {
-    struct taken *taken = arg;
-    taken->slots[r->slot / 64] |= 1ull << (r->slot % 64);
+static int has_slot(const slot_set slots, uint32_t slot) {
+    return (slots[slot / 64] >> slot % 64 & 1) != 0;
 }
 
-/* The lowest slot that neither a record nor the kernel has. */
+static void take_slot(const struct vm_record *r, void *arg) {
+    uint64_t *slots = arg;
+    slots[r->slot / 64] |= 1ull << r->slot % 64;
+}
+
+/* The lowest slot that neither a record nor the kernel has. A tap that is just being taken apart does not
+ * count: whoever sets up the slot's network waits for its end. */
 static int free_slot(uint64_t op, uint32_t *slot, struct err *e) {
-    struct taken taken;
+    slot_set closing, kernel, records = {0};
     uint32_t subnet;
-    int rc = priv_net_list(op, taken.slots, &subnet, e);
+    vm_taps_closing(closing); /* first: one that ends meanwhile is in the kernel's list still */
+    int rc = priv_net_list(op, kernel, &subnet, e);
     if (rc == 0)
-        rc = store_vms(take_slot, &taken, e);
+        rc = store_vms(take_slot, records, e);
     if (rc)
         return rc;
     for (*slot = 0; *slot < SLOT_MAX; ++*slot) {
-        if (!(taken.slots[*slot / 64] >> (*slot % 64) & 1) && !vm_taps_has(*slot))
+        if (!has_slot(records, *slot) &&
+            (has_slot(closing, *slot) || (!has_slot(kernel, *slot) && !vm_taps_has(*slot))))
             return 0;
     }
     return err_set(e, ENOSPC, "all %d slots for VMs are taken: delete one with `banger vm delete`", SLOT_MAX);

@@ -124,6 +124,8 @@ int vm_taps_up(uint64_t op, uint32_t slot, uint32_t kind, uint32_t *subnet, stru
 int vm_taps_down(uint64_t op, uint32_t slot, struct err *e);
 /* 1: the lowest slot below `below` in which a tap waits; it is the caller's, until vm_taps_down. 0: there is none. */
 int vm_taps_take(uint32_t *slot, uint32_t below);
+/* The slots whose tap the kernel is just taking apart, bits as priv_net_list gives them. */
+void vm_taps_closing(uint64_t slots[(SLOT_MAX + 63) / 64]);
 /* For vm_slot_claim: the slot is the pool's; whether it has, or will have, a tap of this engine's. */
 void vm_taps_claim(uint32_t slot);
 int vm_taps_has(uint32_t slot);

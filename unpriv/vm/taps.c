@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -206,8 +207,18 @@ unsigned vm_taps_ready(void) {
     return count;
 }
 
+void vm_taps_closing(uint64_t slots[(SLOT_MAX + 63) / 64]) {
+    (void) memset(slots, 0, (SLOT_MAX + 63) / 64 * sizeof(*slots));
+    (void) pthread_mutex_lock(&mutex);
+    for (uint32_t slot = 0; slot < SLOT_MAX; slot++)
+        slots[slot / 64] |= (uint64_t) (taps[slot].state == TAP_CLOSING) << slot % 64;
+    (void) pthread_mutex_unlock(&mutex);
+}
+
 void vm_taps_claim(uint32_t slot) {
     (void) pthread_mutex_lock(&mutex);
+    while (taps[slot].state == TAP_CLOSING)
+        (void) pthread_cond_wait(&changed, &mutex);
     taps[slot].state = TAP_MAKING;
     (void) pthread_mutex_unlock(&mutex);
 }
