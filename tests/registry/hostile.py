@@ -195,6 +195,12 @@ class Trial:
             return self.image.serve(request)
         self.server.answer = both
 
+    def begun(self, data):
+        """What an earlier pull of the first layer left in the cache."""
+        os.makedirs(self.cache + "/sha256", mode=0o700)
+        with open(f"{self.cache}/sha256/{digest(self.image.layers[0])[7:]}.part", "wb") as f:
+            f.write(data)
+
     def layer(self, number=0):
         return "/blobs/" + digest(self.image.layers[number])
 
@@ -253,28 +259,20 @@ def a_connection_reset_in_a_blob_is_gone_on_from(t):
 @case
 def an_earlier_pull_is_gone_on_from(t):
     blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(blob[:150000])
+    t.begun(blob[:150000])
     r = t.works()
     assert r.last["cached"] == 150000, r.last
 
 
 @case
 def a_beginning_of_something_else_is_not_believed(t):
-    blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(b"x" * 150000)
+    t.begun(b"x" * 150000)
     t.works()
 
 
 @case
 def a_part_longer_than_the_blob_is_thrown_away(t):
-    blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(b"x" * 900000)
+    t.begun(b"x" * 900000)
     t.works()
 
 
@@ -296,9 +294,7 @@ def a_range_that_is_ignored(t):
 @case
 def a_range_that_is_ignored_once_it_was_cut(t):
     blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(blob[:50000])
+    t.begun(blob[:50000])
     count = []
 
     def forgetful(request):
@@ -316,9 +312,7 @@ def a_range_that_is_ignored_once_it_was_cut(t):
 @case
 def status_416_starts_anew(t):
     blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(blob[:70000])
+    t.begun(blob[:70000])
     t.instead(t.layer(), lambda q: reply(416) if "range" in q[2] else reply(200, blob))
     t.works()
 
@@ -1224,9 +1218,7 @@ def a_blob_that_is_cut_late_by_a_server_without_ranges(t):
 @case
 def another_part_than_was_asked_for(t):
     blob = t.image.layers[0]
-    os.makedirs(t.cache + "/sha256", mode=0o700)
-    with open(f"{t.cache}/sha256/{digest(blob)[7:]}.part", "wb") as f:
-        f.write(blob[:70000])
+    t.begun(blob[:70000])
     t.instead(t.layer(), reply(206, blob[10:], {"Content-Range": f"bytes 10-{len(blob) - 1}/{len(blob)}"}))
     t.fails("another part")
 
