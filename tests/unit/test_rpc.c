@@ -3,6 +3,7 @@
 #include "../../common/fdpass.h"
 #include "../../common/io.h"
 #include "../../common/log.h"
+#include "../../unpriv/cli/client.h"
 #include "../../unpriv/daemon/engine.h"
 #include "../../unpriv/daemon/rpc.h"
 #include "../../unpriv/daemon/rpc_line.h"
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -194,6 +196,34 @@ Test(rpc, the_65th_client_is_told_so_and_the_others_go_on) {
     }
     (void) poll(NULL, 0, 100);
     expect_text("{\"op\":\"image.list\"}\n", "\"ok\":true");
+}
+
+/* The CLI's request, which is more than the socket takes at once: the server hangs up while it is being sent. */
+static void expect_client(const char *words) {
+    static char much[400000];
+    cJSON *args = cJSON_CreateObject();
+    struct err e = {0};
+    memset(much, 'x', sizeof(much) - 1);
+    (void) cJSON_AddStringToObject(args, "name", much);
+    cr_expect_lt(client_simple("image.show", args, NULL, &e), 0);
+    cr_expect(strstr(e.text, words), "%s", e.text);
+}
+
+Test(rpc, a_client_that_is_refused_before_it_has_sent_all_says_why) {
+    int socks[64];
+    char got[512];
+    cr_assert(mkdirat(state, "banger", 0700) == 0 && mkdirat(state, "banger/run", 0700) == 0);
+    cr_assert_eq(linkat(state, "s", state, "banger/run/bangerd.sock", 0), 0);
+    cr_assert(setenv("HOME", folder, 1) == 0 && setenv("XDG_STATE_HOME", folder, 1) == 0);
+    expect_client("longer than 65536 bytes");
+    for (int i = 0; i < 64; i++)
+        socks[i] = connect_client();
+    (void) poll(NULL, 0, 300);
+    expect_client("busy with 64 requests");
+    for (int i = 0; i < 64; i++) {
+        cr_assert_eq(send(socks[i], "{}\n", 3, MSG_NOSIGNAL), 3);
+        read_answer(socks[i], got, sizeof(got));
+    }
 }
 
 Test(rpc, a_slow_client_is_given_up_on) {

@@ -116,6 +116,7 @@ static void add_settings(cJSON *request) {
     (void) cJSON_AddNumberToObject(request, "tap_pool_size", (double) config_number(NULL, CONFIG_TAP_POOL));
 }
 
+/* 0 also when the daemon had hung up before it had read all: what it said first waits to be read. */
 static int send_request(struct client_call *call, int sock, struct err *e) {
     cJSON *request = cJSON_CreateObject();
     (void) cJSON_AddStringToObject(request, "op", call->op);
@@ -130,6 +131,8 @@ static int send_request(struct client_call *call, int sock, struct err *e) {
         text[size] = '\n'; /* in place of the NUL: sent by length */
         r = fdpass_send(sock, text, size + 1, call->fds, call->fd_count);
     }
+    if (r == -EPIPE || r == -ECONNRESET)
+        return 0;
     return r < 0 ? err_sys(e, -r, "cannot send the request to bangerd") : 0;
 }
 
