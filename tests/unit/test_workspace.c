@@ -243,6 +243,32 @@ Test(workspace, new_branch) {
     expect_refusal("repo", "x", "nosuch", "names no commit");
 }
 
+/* So many bytes, in parts that a file's name can have. */
+static const char *long_branch(size_t size) {
+    static char name[2048];
+    memset(name, 'b', size);
+    for (size_t at = 200; at < size; at += 200)
+        name[at] = '/';
+    name[size] = 0;
+    return name;
+}
+
+Test(workspace, a_long_branch_is_whole_or_refused) {
+    free(sh(REPO "git init -q; echo 1 >a; git add a; git commit -qm 1"));
+    static const size_t sizes[] = {255, 256, 700, 1023};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        free(sh(HERE "git checkout -qb %s", long_branch(sizes[i])));
+        hand_over("repo", NULL, NULL, 0);
+        same_checkout();
+    }
+    hand_over("repo", long_branch(1022), NULL, 0);
+    cleanup_free char *there = sh(THERE "git branch --show-current");
+    cr_expect_eq(strlen(there), 1023);
+    expect_refusal("repo", long_branch(1024), NULL, "the name for --branch has more than 1023 bytes");
+    free(sh(HERE "git checkout -qb %s", long_branch(1024)));
+    expect_refusal("repo", NULL, NULL, "has a name of more than 1023 bytes: rename it with `git branch -m`");
+}
+
 /* The state of the host's repository as it is now. */
 static void state_now(char state[GIT_OID_MAX]) {
     char path[128], cache[128];

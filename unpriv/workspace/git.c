@@ -116,6 +116,22 @@ static int refuse_bare(const char *folder, struct err *e) {
     return r;
 }
 
+/* The branch out of what `git symbolic-ref HEAD` wrote. */
+static int take_branch(struct git_repo *repo, const char *ref, struct err *e) {
+    static const char heads[] = "refs/heads/";
+    if (strncmp(ref, heads, strlen(heads)) != 0)
+        return 0;
+    ref += strlen(heads);
+    const size_t length = strcspn(ref, "\n");
+    if (length >= sizeof(repo->branch))
+        return err_set(e, ENAMETOOLONG,
+                       "the branch %.60s… in %.200s has a name of more than %zu bytes: rename it with `git branch -m`",
+                       ref, repo->top, sizeof(repo->branch) - 1);
+    memcpy(repo->branch, ref, length);
+    repo->branch[length] = 0;
+    return 0;
+}
+
 /* HEAD: its branch, its commit and whether that has parents. */
 static int read_head(struct git_repo *repo, struct err *e) {
     static const char *const symbolic[] = {"symbolic-ref", "-q", "HEAD", NULL};
@@ -124,10 +140,10 @@ static int read_head(struct git_repo *repo, struct err *e) {
     int r = git_run(repo->top, symbolic, NULL, NULL, 0, &o, e);
     if (r < 0)
         return r;
-    if (o.status == 0 && strncmp(o.out, "refs/heads/", 11) == 0)
-        (void) snprintf(repo->branch, sizeof(repo->branch), "%.*s", (int) strcspn(o.out + 11, "\n"), o.out + 11);
+    r = o.status == 0 ? take_branch(repo, o.out, e) : 0;
     process_output_free(&o);
-    r = git_run(repo->top, commit, NULL, NULL, 0, &o, e);
+    if (r == 0)
+        r = git_run(repo->top, commit, NULL, NULL, 0, &o, e);
     if (r < 0)
         return r;
     size_t length = strcspn(o.out, " \n");

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #define GIT_OID_MAX    72
-#define GIT_BRANCH_MAX 256
+#define GIT_BRANCH_MAX 1024 /* longer ones are refused */
 
 struct git_repo {
     char top[PATH_MAX];          /* of the working tree, absolute */

@@ -127,13 +127,16 @@ static int look_untracked(struct workspace *w, int include, struct err *e) {
 static int choose_commit(const struct workspace_options *options, struct workspace *w, struct err *e) {
     memcpy(w->head, w->repo.head, sizeof(w->head));
     memcpy(w->branch, w->repo.branch, sizeof(w->branch));
+    if (options->branch && strlen(options->branch) >= sizeof(w->branch))
+        return err_set(e, ENAMETOOLONG, "the name for --branch has more than %zu bytes: choose a shorter one",
+                       sizeof(w->branch) - 1);
     if (options->branch) {
         const char *const check[] = {"check-ref-format", "--branch", options->branch, NULL};
         struct process_output o;
         int r = git_run(w->repo.top, check, NULL, NULL, 0, &o, e);
         if (r < 0)
             return r;
-        int bad = o.status != 0 || options->branch[0] == '@' || strlen(options->branch) >= sizeof(w->branch);
+        int bad = o.status != 0 || options->branch[0] == '@';
         process_output_free(&o);
         if (bad)
             return err_set(e, EINVAL, "%s is not a name that git allows for a branch: choose another for --branch",
