@@ -3,7 +3,7 @@
 # `mke2fs -d`, and against gzip alone: banger-fetch and banger-import as the engine starts
 # them. Medians of interleaved runs, nothing synced within one, what an earlier run left removed and
 # written out between them. Then a VM's root disk of the largest image, against `cp`; and in tests/world.sh
-# `banger image pull` of a manifest whose image is here, against the same with its blobs alone.
+# `banger image pull` a second time, against the first, and of a manifest whose image is here under another name.
 # Usage: image_bench.sh [small middle here large many]   (as root, for umoci; after `make build`)
 set -eu
 cd "$(dirname "$0")/../.."
@@ -123,16 +123,19 @@ here() {
     useradd --create-home --groups banger bench
     bench() { runuser -u bench -- env -i -C / HOME=/home/bench PATH=/usr/local/bin:/usr/bin:/bin banger "$@" >/dev/null; }
     push middle
-    bench image pull -q --name there "$ref"
+    bench daemon status
     for _ in $(seq "$rounds"); do
+        bench image cache prune
+        sync -f /home/bench
+        seconds first bench image pull -q "$ref"
+        seconds again bench image pull -q "$ref"
         sync -f /home/bench
         seconds here bench image pull -q --name here "$ref"
-        bench image delete here there
-        sync -f /home/bench
-        seconds blobs bench image pull -q --name there "$ref"
+        bench image delete here "$ref"
     done
     bench daemon stop
-    row image_here "$(median here)" "$(median blobs)" s least 2
+    row image_again "$(median again)" "$(median first)" s least 2
+    row image_here "$(median here)" "$(median first)" s least 2
 }
 # On a btrfs of its own, as a loop mount. Left to itself cp would clone there too.
 roots() {

@@ -123,8 +123,15 @@ equal "how it is run" "$(jq -cS . "${disk%/*}/config.json")" \
 pulls "buildah's docker image, tag latest" "$plain/team/two"
 as al banger image show "$plain/team/two:latest"
 equal "an image is found by any form of its reference" "$status" 0
+as al banger image show --json "$plain/team/app:1"
+first=$(jq -r .id <<<"$out")
 as al banger image pull "$plain/team/app:1"
-contains "an image that is here" "$err" "here already"
+contains "a second pull asks the registry" "$err" "is up to date"
+as al banger image pull --json "$plain/team/app:1"
+equal "and says so in JSON" "$(tail -n 1 <<<"$out" | jq -c '[.image.id, .image.unchanged]')" "[\"$first\",true]"
+as al banger image pull -q --kernel-ref other "$plain/team/app:1"
+as al banger image show --json "$plain/team/app:1"
+equal "what it is given anew is kept" "$(jq -c '[.id, .kernel]' <<<"$out")" "[\"$first\",\"other\"]"
 pulled() { jq -r 'select(.progress.stage == "pull") | .progress.text' <<<"$out" | tail -n 1; }
 digest=$(skopeo inspect --tls-verify=false "docker://$plain/team/app:1" | jq -r .Digest)
 as al banger image show --json "$plain/team/app:1"
@@ -159,6 +166,49 @@ as al banger image delete "$plain/team/two"
 as al banger vm create --no-start --image "$plain/team/two"
 as al banger image show "$plain/team/two"
 equal "vm create pulls the image that is missing" "$status" 0
+
+# --- a tag that moves -----------------------------------------------------------------------
+
+push() { skopeo copy -q --insecure-policy --dest-tls-verify=false "oci:$work/oci:app" "docker://$plain/team/moves:1"; }
+moved() { # GREETING: the tag is another image from now on
+    umoci config --image "$work/oci:app" --config.env "GREETING=$1" && push
+}
+shown() { # REF FILTER
+    as al banger image show --json "$1"
+    jq -r "$2" <<<"$out"
+}
+folders() { find /home/al/.local/state/banger/images -mindepth 1 -maxdepth 1 | wc -l; }
+push
+pulls "a tag" --size 64M --name moves "$plain/team/moves:1"
+first=$(shown moves .id)
+before=$(folders)
+moved second
+pulls "a tag that moved" "$plain/team/moves:1"
+equal "its new image has the name" "$(shown moves '.config.env[]' | grep GREETING)" GREETING=second
+equal "the size that was asked for before" "$(shown moves .size)" $((64 << 20))
+equal "and nothing of the one before is left" "$(folders) $(ls /home/al/.local/state/banger/images | grep -c "$first")" "$before 0"
+gcc -nostdlib -static -no-pie -Wl,-Ttext=0x1000000,--build-id=none -DPAYLOAD="\"$work/ca.pem\"" -o "$work/vmlinux" tests/kernel/vmlinux.S
+tests/kernel/pack.sh gzip "$work/vmlinux" "$work/bzImage" 1
+as al banger kernel import tiny --from "$work/bzImage"
+as al banger vm create --no-start --name keeper --image moves --kernel tiny --disk-size 64M
+second=$(shown moves .id)
+moved third
+pulls "a tag that moved, of an image that a VM uses" --name moves "$plain/team/moves:1"
+contains "says what stays" "$err" "banger image delete $second"
+equal "the name is the new one's" "$(shown moves '.config.env[]' | grep GREETING)" GREETING=third
+equal "the VM has its own, by its id" "$(shown "$second" '.name + " " + (.config.env[] | select(startswith("GREETING")))')" "$second GREETING=second"
+equal "its reference finds the new one" "$(shown "$plain/team/moves:1" .name)" moves
+as al banger image delete "$second"
+contains "what a VM uses is not deleted" "$err" "VM keeper uses this image"
+as al banger vm delete -f keeper
+as al banger image delete "$second" moves
+equal "without the VM it is" "$status $(folders)" "0 $((before - 1))"
+cp -r "$work/oci" /home/al/layout && chown -R al: /home/al/layout
+as al banger image load --name loaded --tag app /home/al/layout
+equal "an image of another kind" "$status" 0
+as al banger image pull "$plain/team/moves:1" --name loaded
+contains "another image's name is not taken over" "$err" "already exists"
+as al banger image delete loaded
 
 # --- the cache ------------------------------------------------------------------------------
 

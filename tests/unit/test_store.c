@@ -145,6 +145,35 @@ Test(store, what_a_vm_uses_cannot_be_deleted) {
     cr_expect_str_eq(e.text, "no VM is named web; `banger vm list` shows what exists");
 }
 
+Test(store, an_image_takes_the_name_of_the_one_before_it) {
+    struct err e = {0};
+    int kept = 1;
+    struct image_record out;
+    add_base();
+    const struct image_record second = image("00000000000000a2", "debian-12");
+    const struct image_record third = image("00000000000000a3", "debian-12");
+    const struct image_record other = image("00000000000000a4", "other");
+    const struct image_record taken = image("00000000000000a5", "other");
+    cr_assert_eq(store_image_replace("00000000000000a1", &second, &kept, &e), 0, "%s", e.text);
+    cr_expect_eq(kept, 0);
+    cr_expect_eq(store_image_get("00000000000000a1", &out, &e), -ENOENT);
+    struct vm_record r = vm("00000000000000c1", "web", 0);
+    (void) snprintf(r.image, sizeof(r.image), "%s", second.id);
+    cr_assert_eq(store_vm_add(&r, &e), 0, "%s", e.text);
+    cr_assert_eq(store_image_replace(second.id, &third, &kept, &e), 0, "%s", e.text);
+    cr_expect_eq(kept, 1);
+    cr_assert_eq(store_image_get("debian-12", &out, &e), 0);
+    cr_expect_str_eq(out.id, third.id);
+    cr_assert_eq(store_image_get(second.id, &out, &e), 0);
+    cr_expect_str_eq(out.name, second.id);
+    cr_expect_eq(store_image_replace("00000000000000a1", &other, &kept, &e), -ENOENT);
+    cr_expect_eq(store_image_get("other", &out, &e), -ENOENT);
+    cr_assert_eq(store_image_add(&other, &e), 0);
+    cr_expect_eq(store_image_replace(third.id, &taken, &kept, &e), -EEXIST); /* and nothing was changed */
+    cr_assert_eq(store_image_get("debian-12", &out, &e), 0);
+    cr_expect_str_eq(out.id, third.id);
+}
+
 static void collect(const struct image_record *r, void *arg) {
     strcat(arg, r->name);
     strcat(arg, " ");

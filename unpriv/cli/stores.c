@@ -150,32 +150,46 @@ static void print_pulled(const cJSON *image) {
     cJSON_Delete(line);
 }
 
+/* The image `here` (NULL: there is none of that name) is made, or its registry asked for a newer one. */
+static int pull_named(const struct invocation *in, const cJSON *here, struct progress *p, cJSON **image,
+                      struct err *e) {
+    char password[8192] = "";
+    const char *name = here ? output_member(here, "name") : in->arguments[0];
+    const char *other = strcmp(name, in->arguments[0]) == 0 ? NULL : name; /* it was found by its reference */
+    int r = read_password(in, password, sizeof(password), e);
+    const struct registry_pull pull = {.reference = in->arguments[0],
+                                       .name = options_text(in, OPT_NAME, other),
+                                       .platform = options_text(in, OPT_PLATFORM, ""),
+                                       .username = options_text(in, OPT_USERNAME, NULL),
+                                       .password = password,
+                                       .size = options_number(in, OPT_SIZE, 0),
+                                       .kernel = options_text(in, OPT_KERNEL_REF, NULL),
+                                       .insecure = options_given(in, OPT_INSECURE)};
+    if (r == 0)
+        r = pull_anywhere(&pull, p, image, e);
+    explicit_bzero(password, sizeof(password));
+    return r;
+}
+
 int command_image_pull(const struct invocation *in) {
     struct err e = {0};
     struct progress progress;
-    char password[8192] = "";
     const char *name = options_text(in, OPT_NAME, in->arguments[0]);
     progress_open(&progress, stderr, options_given(in, OPT_QUIET));
     if (options_given(in, OPT_JSON))
         progress_json(&progress, stdout);
-    cJSON *image = NULL;
-    int r = client_simple("image.show", client_named(name), &image, &e);
-    if (r == 0)
+    cJSON *here = NULL, *image = NULL;
+    int r = client_simple("image.show", client_named(name), &here, &e);
+    const int ask = r == 0 && (*output_member(here, "digest") || options_given(in, OPT_NAME)); /* a registry */
+    if (r == -ENOENT || ask) {
+        r = pull_named(in, here, &progress, &image, &e);
+    } else if (r == 0) {
         progress_line(&progress, "%s is here already: `banger image delete %s` first makes it afresh", name, name);
-    else if (r == -ENOENT)
-        r = read_password(in, password, sizeof(password), &e);
-    if (r == 0 && !image) {
-        const struct registry_pull pull = {.reference = in->arguments[0],
-                                           .name = options_text(in, OPT_NAME, NULL),
-                                           .platform = options_text(in, OPT_PLATFORM, ""),
-                                           .username = options_text(in, OPT_USERNAME, NULL),
-                                           .password = password,
-                                           .size = options_number(in, OPT_SIZE, 0),
-                                           .kernel = options_text(in, OPT_KERNEL_REF, NULL),
-                                           .insecure = options_given(in, OPT_INSECURE)};
-        r = pull_anywhere(&pull, &progress, &image, &e);
+        image = cJSON_Duplicate(here, 1);
     }
-    explicit_bzero(password, sizeof(password));
+    cJSON_Delete(here);
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(image, "unchanged")))
+        progress_line(&progress, "%s is up to date", output_member(image, "name"));
     if (r == 0 && options_given(in, OPT_JSON))
         print_pulled(image);
     cJSON_Delete(image);

@@ -59,7 +59,8 @@ struct sought {
 
 static void look_at(const struct image_record *r, void *arg) {
     struct sought *sought = arg;
-    if (strcmp(r->source, sought->source) != 0 || sought->count++)
+    const int is_earlier = strcmp(r->name, r->id) == 0; /* of a reference that was pulled again */
+    if (is_earlier || strcmp(r->source, sought->source) != 0 || sought->count++)
         return;
     *sought->found = *r;
 }
@@ -138,11 +139,11 @@ int image_arguments(const struct rpc *rpc, struct image_record *r, int64_t *size
     return 0;
 }
 
-static int must_be_free(const char *name, struct err *e) {
+static int must_be_free(const char *name, const struct image_record *earlier, struct err *e) {
     struct image_record taken;
     struct err ignored = {0};
     int r = store_image_get(name, &taken, &ignored);
-    if (r == -ENOENT || (r == 0 && strcmp(taken.name, name) != 0))
+    if (r == -ENOENT || (r == 0 && (strcmp(taken.name, name) != 0 || (earlier && strcmp(taken.id, earlier->id) == 0))))
         return 0;
     if (r == 0)
         return err_set(e, EEXIST, "image %s already exists: choose another name, or delete it first", name);
@@ -165,10 +166,28 @@ static int fill(const struct rpc *rpc, int folder, struct image_record *r, image
     return failed;
 }
 
-int image_create(const struct rpc *rpc, struct image_record *r, image_make *make, void *arg, cJSON **result,
-                 struct err *e) {
+/* The record, and the end of the one before it. */
+static int record(const struct rpc *rpc, const struct image_record *r, const struct image_record *earlier, int images,
+                  struct err *e) {
+    struct err gone;
+    int kept = 0;
+    int failed = earlier ? store_image_replace(earlier->id, r, &kept, &gone) : -ENOENT;
+    if (failed == -ENOENT)
+        return store_image_add(r, e);
+    if (failed)
+        *e = gone;
+    else if (kept)
+        rpc_warn(rpc, "a VM uses the image that was %s before: `banger image delete %s` removes it when none does",
+                 r->name, earlier->id);
+    else
+        (void) folder_remove(images, earlier->id); /* what stays goes at the next start */
+    return failed;
+}
+
+int image_create(const struct rpc *rpc, struct image_record *r, const struct image_record *earlier, image_make *make,
+                 void *arg, cJSON **result, struct err *e) {
     struct import_result got = {0};
-    int failed = must_be_free(r->name, e);
+    int failed = must_be_free(r->name, earlier, e);
     if (failed)
         return failed;
     folder_new_id(r->id);
@@ -189,7 +208,7 @@ int image_create(const struct rpc *rpc, struct image_record *r, image_make *make
     r->size = got.size;
     r->used = got.used;
     r->created = time(NULL);
-    failed = store_image_add(r, e);
+    failed = record(rpc, r, earlier, images, e);
     if (failed) {
         (void) folder_remove(images, r->id);
         return failed;
@@ -238,7 +257,7 @@ static int op_import(struct rpc *rpc, cJSON **result, struct err *e) {
         return err_set(e, EINVAL, "\"kind\" must be debian, oci, bundle or local");
     if (rpc->fd_count != 1)
         return err_set(e, EINVAL, "image.import takes one descriptor, the tar stream; %zu came", rpc->fd_count);
-    return image_create(rpc, &r, import_tar, &size, result, e);
+    return image_create(rpc, &r, NULL, import_tar, &size, result, e);
 }
 
 const struct rpc_op image_ops[] = {

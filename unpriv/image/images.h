@@ -27,10 +27,11 @@ struct image_files {
 typedef int image_make(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
                        struct import_result *got, struct err *e);
 
-/* Makes an image of the record's name, kind and source: a name that is taken is refused before `make`
- * is called, and what fails leaves nothing behind. On success `*result` is the image. */
-int image_create(const struct rpc *rpc, struct image_record *r, image_make *make, void *arg, cJSON **result,
-                 struct err *e);
+/* Makes an image of the record's name, kind and source: a name that is taken, but by `earlier` (may be NULL), is
+ * refused before `make` is called, and what fails leaves nothing behind. On success `*result` is the image, and
+ * `earlier` is gone; where a VM uses that it stays, named by its id. */
+int image_create(const struct rpc *rpc, struct image_record *r, const struct image_record *earlier, image_make *make,
+                 void *arg, cJSON **result, struct err *e);
 
 /* The members `name` and `kernel` to the record, and `size` (0: to fit the content) to `*size`: 0 or a negative errno.
  */

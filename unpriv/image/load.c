@@ -55,5 +55,5 @@ int load_op(struct rpc *rpc, cJSON **result, struct err *e) {
     if (rpc->fd_count != 1)
         return err_set(e, EINVAL, "image.load takes one descriptor, the saved image; %zu came", rpc->fd_count);
     plan.size = (uint64_t) size;
-    return image_create(rpc, &r, fill, &plan, result, e);
+    return image_create(rpc, &r, NULL, fill, &plan, result, e);
 }

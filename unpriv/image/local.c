@@ -174,7 +174,7 @@ int image_op_bundle(struct rpc *rpc, cJSON **result, struct err *e) {
     struct bundle bundle = {.plan = {.mode = IMPORT_BUNDLE}};
     int failed = take_bundle(rpc, &bundle, &r, e);
     if (failed == 0)
-        failed = image_create(rpc, &r, import_bundle, &bundle, result, e);
+        failed = image_create(rpc, &r, NULL, import_bundle, &bundle, result, e);
     cJSON_Delete(bundle.request);
     return failed;
 }

@@ -21,6 +21,7 @@ struct pull {
     struct reference reference;
     cJSON *request; /* of banger-fetch */
     int64_t size;
+    struct image_record earlier; /* of this reference, under this name; without an id: none */
 };
 
 /* One place to look at: only what banger-fetch knows is handed on. */
@@ -81,6 +82,24 @@ static int take_arguments(const struct rpc *rpc, struct pull *pull, struct image
     return 0;
 }
 
+/* A name that was pulled by this reference is pulled again; what is not given stays as it was. */
+static int find_earlier(struct pull *pull, struct image_record *r, struct err *e) {
+    struct image_record *earlier = &pull->earlier;
+    struct err why = {0};
+    int failed = store_image_get(r->name, earlier, &why);
+    if (failed && failed != -ENOENT)
+        *e = why;
+    if (failed || strcmp(earlier->name, r->name) != 0 || strcmp(earlier->kind, r->kind) != 0 ||
+        strcmp(earlier->source, r->source) != 0) {
+        *earlier = (struct image_record){0};
+        return failed == -ENOENT ? 0 : failed;
+    }
+    pull->size = pull->size ? pull->size : earlier->asked;
+    if (!r->kernel[0])
+        memcpy(r->kernel, earlier->kernel, sizeof(r->kernel));
+    return 0;
+}
+
 /* --- an image that is here already --------------------------------------------------- */
 
 /* The images whose bytes are those that a pull of their manifest would give. Whose manifest an image is of was said by
@@ -138,6 +157,12 @@ static int copy_known(const struct rpc *rpc, const struct pull *pull, const char
     return copy_disk(from, to, &how, e);
 }
 
+static int is_unchanged(const struct pull *pull, const char *digest) {
+    const struct image_record *earlier = &pull->earlier;
+    return strcmp(earlier->digest, digest) == 0 && (earlier->asked == pull->size || earlier->size == pull->size);
+}
+
+/* -EALREADY, and no sentence: the registry has what the earlier one is. */
 static int fill(const struct rpc *rpc, const struct image_files *files, struct image_record *r, void *arg,
                 struct import_result *got, struct err *e) {
     const struct pull *pull = arg;
@@ -155,10 +180,23 @@ static int fill(const struct rpc *rpc, const struct image_files *files, struct i
     int failed = store_images(look_at, &known, e);
     if (failed == 0)
         failed = fetcher_run(rpc, &job, &fetched, got, e);
+    if (failed == 0 && fetched.known && is_unchanged(pull, fetched.digest))
+        return -EALREADY;
     if (failed == 0 && fetched.known)
         failed = copy_known(rpc, pull, fetched.digest, files->rootfs, got, e);
     (void) snprintf(r->digest, sizeof(r->digest), "%s", failed ? "" : fetched.digest);
     r->asked = pull->size;
+    return failed;
+}
+
+static int keep_earlier(const struct image_record *r, struct image_record *earlier, cJSON **result, struct err *e) {
+    int failed = 0;
+    if (strcmp(earlier->kernel, r->kernel) != 0) {
+        memcpy(earlier->kernel, r->kernel, sizeof(earlier->kernel));
+        failed = store_image_update(earlier, e);
+    }
+    *result = failed ? NULL : image_json(earlier);
+    (void) cJSON_AddBoolToObject(*result, "unchanged", 1);
     return failed;
 }
 
@@ -167,7 +205,11 @@ int pull_op(struct rpc *rpc, cJSON **result, struct err *e) {
     struct pull pull = {.request = cJSON_CreateObject()};
     int failed = take_arguments(rpc, &pull, &r, e);
     if (failed == 0)
-        failed = image_create(rpc, &r, fill, &pull, result, e);
+        failed = find_earlier(&pull, &r, e);
+    if (failed == 0)
+        failed = image_create(rpc, &r, pull.earlier.id[0] ? &pull.earlier : NULL, fill, &pull, result, e);
+    if (failed == -EALREADY)
+        failed = keep_earlier(&r, &pull.earlier, result, e);
     cJSON_Delete(pull.request);
     return failed;
 }

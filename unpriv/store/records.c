@@ -75,6 +75,10 @@ int store_image_update(const struct image_record *r, struct err *e) {
     return table_update(&images, r, TABLE_NOW, e);
 }
 
+int store_image_replace(const char *id, const struct image_record *r, int *kept, struct err *e) {
+    return table_replace(&images, id, r, kept, e);
+}
+
 int store_image_delete(const char *id, struct err *e) {
     return table_delete(&images, id, "SELECT name FROM vms WHERE image = ?1 ORDER BY name LIMIT 1", TABLE_NOW, e);
 }

@@ -77,6 +77,9 @@ int store_image_add(const struct image_record *r, struct err *e); /* -EEXIST: na
 int store_image_get(const char *name, struct image_record *r, struct err *e);
 int store_image_update(const struct image_record *r, struct err *e); /* by id, all other members */
 int store_image_delete(const char *id, struct err *e);               /* -EBUSY while a VM uses it, naming the VM */
+/* In one step `r` is there and the one with `id` is not; one that a VM uses stays, named by its id (`*kept`). -ENOENT:
+ * there is none with `id`. */
+int store_image_replace(const char *id, const struct image_record *r, int *kept, struct err *e);
 int store_images(void (*each)(const struct image_record *r, void *arg), void *arg, struct err *e);
 
 int store_kernel_add(const struct kernel_record *r, struct err *e); /* -EEXIST: name taken */

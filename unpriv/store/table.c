@@ -153,12 +153,10 @@ static int constraint_failed(sqlite3 *db, const struct table *t, const void *rec
     return store_failed(e);
 }
 
-static int write_record(struct table *t, enum table_query which, const void *record, enum table_when when,
-                        struct err *e) {
+/* The lock is held. */
+static int put_record(sqlite3 *db, struct table *t, enum table_query which, const void *record, struct err *e) {
     int r = 0;
-    sqlite3 *db = store_lock();
     sqlite3_stmt *query = query_of(db, t, which);
-    store_hurry(when);
     int code = query && bind_record(query, t, record) == 0 ? sqlite3_step(query) : SQLITE_ERROR;
     if (code == SQLITE_CONSTRAINT)
         r = constraint_failed(db, t, record, e);
@@ -168,6 +166,14 @@ static int write_record(struct table *t, enum table_query which, const void *rec
         r = err_set(e, ENOENT, "%s %s was deleted meanwhile", t->noun, name_of(t, record));
     if (query)
         finish(query);
+    return r;
+}
+
+static int write_record(struct table *t, enum table_query which, const void *record, enum table_when when,
+                        struct err *e) {
+    sqlite3 *db = store_lock();
+    store_hurry(when);
+    int r = put_record(db, t, which, record, e);
     store_hurry(TABLE_NOW);
     store_unlock();
     events_ring();
@@ -234,22 +240,65 @@ static int busy(sqlite3 *db, const struct table *t, const char *id, const char *
     return r;
 }
 
-int table_delete(struct table *t, const char *id, const char *user_query, enum table_when when, struct err *e) {
+/* The lock is held. -EBUSY, without a sentence: something refers to it. */
+static int drop_record(sqlite3 *db, struct table *t, const char *id, struct err *e) {
     int r = 0;
-    sqlite3 *db = store_lock();
     sqlite3_stmt *query = query_of(db, t, QUERY_DELETE);
-    store_hurry(when);
     int code = query ? sqlite3_bind_text(query, 1, id, -1, SQLITE_STATIC) : SQLITE_ERROR;
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
-    if (code == SQLITE_CONSTRAINT && user_query)
-        r = busy(db, t, id, user_query, e);
+    if (code == SQLITE_CONSTRAINT)
+        r = -EBUSY;
     else if (code != SQLITE_DONE)
         r = store_failed(e);
     else if (sqlite3_changes(db) == 0)
         r = err_set(e, ENOENT, "no %s has the id %.16s", t->noun, id);
     if (query)
         finish(query);
+    return r;
+}
+
+static int give_id_as_name(sqlite3 *db, const struct table *t, const char *id, struct err *e) {
+    sqlite3_stmt *query = NULL;
+    char sql[SQL_MAX];
+    (void) snprintf(sql, sizeof(sql), "UPDATE %s SET name = id WHERE id = ?1", t->name);
+    int code = sqlite3_prepare_v2(db, sql, -1, &query, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(query, 1, id, -1, SQLITE_STATIC);
+    int r = code == SQLITE_OK && sqlite3_step(query) == SQLITE_DONE ? 0 : store_failed(e);
+    (void) sqlite3_finalize(query);
+    return r;
+}
+
+static int replace_record(sqlite3 *db, struct table *t, const char *id, const void *record, int *kept, struct err *e) {
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return store_failed(e);
+    int r = drop_record(db, t, id, e);
+    *kept = r == -EBUSY;
+    if (*kept)
+        r = give_id_as_name(db, t, id, e);
+    if (r == 0)
+        r = put_record(db, t, QUERY_ADD, record, e);
+    if (r == 0 && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        r = store_failed(e);
+    if (r)
+        (void) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
+int table_replace(struct table *t, const char *id, const void *record, int *kept, struct err *e) {
+    int r = replace_record(store_lock(), t, id, record, kept, e);
+    store_unlock();
+    events_ring();
+    return r;
+}
+
+int table_delete(struct table *t, const char *id, const char *user_query, enum table_when when, struct err *e) {
+    sqlite3 *db = store_lock();
+    store_hurry(when);
+    int r = drop_record(db, t, id, e);
+    if (r == -EBUSY)
+        r = user_query ? busy(db, t, id, user_query, e) : store_failed(e);
     store_hurry(TABLE_NOW);
     store_unlock();
     events_ring();

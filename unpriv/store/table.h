@@ -40,6 +40,9 @@ int table_list(struct table *t, void (*each)(const void *record, void *arg), voi
 int table_update(struct table *t, const void *record, enum table_when when, struct err *e);
 /* `user_query` finds the name of a VM that refers to ?1, for the sentence of -EBUSY. */
 int table_delete(struct table *t, const char *id, const char *user_query, enum table_when when, struct err *e);
+/* In one step `record` is added and the one with `id`, whose name it may have, goes. One that a VM refers to stays,
+ * with its id for its name: `*kept` is 1 then. -ENOENT: there is none with `id`, and nothing was changed. */
+int table_replace(struct table *t, const char *id, const void *record, int *kept, struct err *e);
 
 /* The connection (store.c). Between lock and unlock it is the caller's; NULL when the store is not open. */
 sqlite3 *store_lock(void);

@@ -75,5 +75,5 @@ int vm_op_build(struct rpc *rpc, cJSON **result, struct err *e) {
     if (!cJSON_IsObject(b.machine.args))
         return err_set(e, EINVAL, "\"machine\" must be the arguments of vm.create");
     int rc = image_arguments(rpc, &image, &b.size, e);
-    return rc ? rc : image_create(rpc, &image, build, &b, result, e);
+    return rc ? rc : image_create(rpc, &image, NULL, build, &b, result, e);
 }
