@@ -10,6 +10,7 @@ soak M R      R times start and stop, the M VMs in turn
 up NAME EGRESS  makes one and starts it; with --no-start before NAME it is not started
 down NAME    stops it
 together M    starts M one after another, stops them, starts them all at once; prints both times
+members NAME...  the first VM of a list with these members alone
 """
 import json, os, socket, statistics, sys, threading, time
 
@@ -119,6 +120,8 @@ def main():
     command = sys.argv[1]
     if command == "up":
         return up(*sys.argv[-2:], start=sys.argv[2] != "--no-start")
+    if command == "members":
+        return print(json.dumps(request("vm.list", members=sys.argv[2:])["vms"][0]))
     if command == "down":
         return request("vm.stop", name=sys.argv[2])
     numbers = list(map(int, sys.argv[2:]))

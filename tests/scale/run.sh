@@ -32,6 +32,9 @@ declare -A before
 # The first rounds fill caches that stay: allocator arenas, SQLite's pages, the KVM trial.
 client fill 8 >/dev/null
 client soak 8 8 >/dev/null # logs and sockets are made by the first start
+equal "a list of some members has no others" "$(client members name slot)" '{"name": "idle-0000", "slot": 0}'
+contains "a member that no VM has" "$(client members name nam 2>&1)" 'a VM has no member "nam"'
+equal "the table has all that it shows" "$(scott banger vm list | awk 'NR == 2 {print $2, $3, $4, $6, $7, $8}')" "idle-0000 stopped r 1 128M 64M"
 # One more is all that the policy allows: a VM that was deleted makes room at once, though the kernel takes its tap apart yet.
 sed -i 's/^slots .*/slots 9/' /etc/banger/policy.conf
 out=$(client cycle 20 2>&1 >/dev/null)

@@ -36,6 +36,18 @@ static const char *next_filter(size_t index, const void *arg) {
     return index < sizeof(filters) / sizeof(filters[0]) ? filters[index] : NULL;
 }
 
+/* What the table has and the filters look at. */
+static cJSON *wanted_members(void) {
+    static const char *const numbers[] = {"vcpus", "memory_mib", "disk", "created"};
+    cJSON *args = cJSON_CreateObject();
+    cJSON *names = cJSON_AddArrayToObject(args, "members");
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+        (void) cJSON_AddItemToArray(names, cJSON_CreateStringReference(filters[i]));
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        (void) cJSON_AddItemToArray(names, cJSON_CreateStringReference(numbers[i]));
+    return args;
+}
+
 /* KEY=PATTERN, each with a member's name. */
 static int check_filters(const struct invocation *in, struct err *e) {
     for (size_t i = 0; i < in->list_count; i++) {
@@ -82,7 +94,7 @@ int command_list(const struct invocation *in) {
         output_error(&e);
         return EXIT_USAGE;
     }
-    int r = client_simple("vm.list", NULL, &result, &e);
+    int r = client_simple("vm.list", options_given(in, OPT_JSON) ? NULL : wanted_members(), &result, &e);
     if (r < 0)
         return session_failed(r, &e);
     cJSON *vms = cJSON_GetObjectItemCaseSensitive(result, "vms");

@@ -300,16 +300,19 @@ uint32_t vm_resolv_read(void);
 /* An id: 16 random hex digits. */
 void vm_id_random(char id[17]);
 
-/* As vm_json, for one record after another; begins with zeros. */
+/* As vm_json, for one record after another (`last` begins with zeros), with the `wanted` members alone. */
 struct vm_sources {
     struct image_record image;
     struct kernel_record kernel;
 };
-cJSON *vm_json_next(const struct vm_record *r, struct vm_sources *last);
+#define VM_JSON_ALL UINT32_MAX
+cJSON *vm_json_next(const struct vm_record *r, struct vm_sources *last, uint32_t wanted);
+/* The members of those names, a list; all of them without one. -EINVAL with a sentence: a VM has no such member. */
+int vm_json_members(const cJSON *names, uint32_t *wanted, struct err *e);
 
-/* Adds a time, RFC 3339, UTC; null for 0, one that has not come. */
 /* The IPv6 address of who has this IPv4 address (host byte order), where he has IPv6. */
 void vm_ipv6_text(uint32_t ipv4, char out[INET6_ADDRSTRLEN]);
+/* Adds a time, RFC 3339, UTC; null for 0, one that has not come. */
 void vm_json_time(cJSON *object, const char *key, int64_t seconds);
 
 /* --- the operations' steps --------------------------------------------------------- */

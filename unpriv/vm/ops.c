@@ -56,15 +56,17 @@ static void add_text(cJSON *list, cJSON *object) {
 }
 
 int vm_op_list(struct rpc *rpc, cJSON **result, struct err *e) {
-    (void) rpc;
     struct vm_records all;
-    int rc = vm_records_read(&all, e);
+    uint32_t wanted = 0;
+    int rc = vm_json_members(cJSON_GetObjectItemCaseSensitive(rpc->args, "members"), &wanted, e);
+    if (rc == 0)
+        rc = vm_records_read(&all, e);
     if (rc)
         return rc;
     struct vm_sources last = {.image = {.id = ""}, .kernel = {.id = ""}};
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < all.count; i++)
-        add_text(list, vm_json_next(&all.list[i], &last));
+        add_text(list, vm_json_next(&all.list[i], &last, wanted));
     free(all.list);
     *result = cJSON_CreateObject();
     (void) cJSON_AddItemToObject(*result, "vms", list);
