@@ -10,6 +10,7 @@
 
 #define OTHER_WAIT_MS 60000 /* another pull that gets no byte for so long is not waited for */
 #define LOOK_MS       50
+#define FEED_EVERY    ((int64_t) 128 << 10)
 
 static int name_it(const struct blob *b, char *out, size_t size) {
     char whole[REFERENCE_TEXT_MAX];
@@ -156,8 +157,17 @@ static int begin(struct transfer *t) {
     return 0;
 }
 
+/* Of a fast server libcurl takes up to 50 MB before it comes back: the importer is not to wait for that. */
+static void hand_on(struct fetch *f) {
+    struct err again; /* what is wrong with the pipe the loop finds too */
+    if (f->feed)
+        (void) feed_turn(f->feed, FETCH_FD_PIPE, &again);
+    fetch_progress(f);
+}
+
 static int take(struct transfer *t, const char *data, size_t size) {
     struct blob *b = t->arg;
+    const int64_t before = b->have;
     const int64_t most = b->descriptor.size >= 0 ? b->descriptor.size : b->fetch->request.limit;
     if ((int64_t) size > most - b->have)
         return err_set(&t->error, EBADMSG, "%s: the server sends more than the %lld bytes it may have", t->what,
@@ -175,6 +185,8 @@ static int take(struct transfer *t, const char *data, size_t size) {
         return err_set(&t->error, ENOMEM, "there is not enough memory: free some and try again");
     b->have += (int64_t) size;
     b->fetch->bytes += (int64_t) size;
+    if (b->have / FEED_EVERY != before / FEED_EVERY)
+        hand_on(b->fetch);
     return 0;
 }
 

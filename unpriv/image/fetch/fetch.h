@@ -13,7 +13,7 @@
 /* Descriptors of request.h. */
 enum fetch_fd { FETCH_FD_REQUEST = 3, FETCH_FD_CACHE = 4, FETCH_FD_PIPE = 5, FETCH_FD_CONFIG = 6 };
 
-struct transfer;
+struct feed;
 
 struct fetch {
     struct fetch_request request;
@@ -23,6 +23,7 @@ struct fetch {
     int64_t cached; /* the cache had */
     int64_t total;  /* of all blobs; 0: not known yet */
     size_t ready, layers;
+    struct feed *feed;            /* blobs.h; NULL before anything may go into the pipe */
     int known;                    /* the image is here: nothing was fetched */
     char digest[DIGEST_TEXT_MAX]; /* of the manifest */
 };

@@ -57,6 +57,7 @@ static int patience(const struct work *w) {
 
 static int run(struct work *w, struct err *e) {
     struct fetch *f = w->fetch;
+    f->feed = &w->feed;
     while (!w->feed.ended) {
         int r = start_some(w, e);
         if (r == 0)
@@ -84,6 +85,8 @@ static struct blob *blob_of(struct work *w, const struct descriptor *descriptor,
 }
 
 static void end_work(struct work *w) {
+    if (w->fetch)
+        w->fetch->feed = NULL;
     for (size_t i = 0; w->blobs && i < w->count; i++)
         blob_end(&w->blobs[i]);
     free(w->blobs);
