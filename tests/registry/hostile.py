@@ -228,6 +228,16 @@ def an_image_that_is_here_is_not_fetched(t):
 
 
 @case
+def a_request_with_many_long_logins(t):
+    """More than a client's line to the engine may be."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        dead = f"127.0.0.1:{nobody.getsockname()[1]}"
+    login = {"username": 255 * "u", "password": 8191 * "p", "token": 8191 * "t"}
+    t.request["endpoints"] = [{"host": dead, **login}] * 7 + [{"host": t.server.host, **login}]
+    t.works(known=["sha256:" + 64 * "0"] * 128)
+
+
+@case
 def errors_503_and_then_ok(t):
     count = []
 

@@ -422,7 +422,20 @@ TOML
 forget
 pulls "a mirror, the second one" registry.invalid/team/app:1
 refused "what no mirror has" "no machine is known" registry.invalid/team/nosuch:1
-rm /home/al/.config/banger/config.toml
+mkdir /home/al/.docker
+python3 - /home/al <<'PYTHON'
+import json
+import sys
+
+mirrors = [f"registry-{i}.invalid" for i in range(7)]
+with open(sys.argv[1] + "/.config/banger/config.toml", "w") as f:
+    f.writelines(f'[[registry]]\nhost = "registry.test:5001"\nmirror = "{mirror}"\n' for mirror in mirrors)
+with open(sys.argv[1] + "/.docker/config.json", "w") as f:
+    login = {"username": "al", "password": 8191 * "p"}
+    json.dump({"auths": {host: login for host in [*mirrors, "registry.test:5001"]}}, f)
+PYTHON
+refused "eight logins of 8 KiB" "too long together" registry.test:5001/team/app:1
+rm -r /home/al/.config/banger/config.toml /home/al/.docker
 
 # --- together ----------------------------------------------------------------------------------------
 

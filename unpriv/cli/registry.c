@@ -17,8 +17,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define PLACES_MAX 8 /* image.pull's */
-#define NAME_SIZE  64
+#define PLACES_MAX  8 /* image.pull's */
+#define NAME_SIZE   64
+#define PLACES_SIZE (56 << 10) /* bytes of them in a request, which is 64 KiB at most */
 
 /* --- where, and with which login ------------------------------------------------------ */
 
@@ -60,7 +61,7 @@ static cJSON *add_endpoint(cJSON *list, const char *host, int insecure) {
 }
 
 /* Mirrors in the order of the file, then the registry itself. */
-static cJSON *endpoints_of(const struct reference *ref, const struct registry_pull *pull, struct progress *p) {
+static cJSON *list_endpoints(const struct reference *ref, const struct registry_pull *pull, struct progress *p) {
     cJSON *list = cJSON_CreateArray();
     const struct config_registry *r = NULL;
     for (size_t i = 0; (r = config_registry(i)) && cJSON_GetArraySize(list) < PLACES_MAX - 1; i++) {
@@ -73,6 +74,24 @@ static cJSON *endpoints_of(const struct reference *ref, const struct registry_pu
     else
         add_docker_login(own, ref->host, p);
     return list;
+}
+
+/* NULL where their logins are too long to be sent. */
+static cJSON *endpoints_of(const struct reference *ref, const struct registry_pull *pull, struct progress *p,
+                           struct err *e) {
+    cJSON *list = list_endpoints(ref, pull, p);
+    cleanup_free char *text = cJSON_PrintUnformatted(list);
+    const size_t size = text ? strlen(text) : 0;
+    if (text)
+        explicit_bzero(text, size);
+    if (size > 0 && size <= PLACES_SIZE)
+        return list;
+    (void) err_set(e, E2BIG,
+                   "the logins of the %d places where %s is looked for are too long together, %zu bytes of at most %d: "
+                   "list fewer mirrors in config.toml",
+                   cJSON_GetArraySize(list), ref->host, size, PLACES_SIZE);
+    cJSON_Delete(list);
+    return NULL;
 }
 
 /* The first of them that is set and not "". */
@@ -148,12 +167,17 @@ int registry_pull(const struct registry_pull *pull, struct progress *p, cJSON **
     int cache = r < 0 ? r : registry_cache(e);
     if (cache < 0)
         return cache;
+    cJSON *endpoints = endpoints_of(&ref, pull, p, e);
+    if (!endpoints) {
+        (void) close(cache);
+        return -e->code;
+    }
     cJSON *args = client_named(pull->name ? pull->name : name);
     (void) cJSON_AddStringToObject(args, "reference", reference_text(&ref, whole));
     (void) cJSON_AddStringToObject(args, "platform", pull->platform);
     (void) cJSON_AddStringToObject(args, "kernel", pull->kernel ? pull->kernel : "");
     (void) cJSON_AddNumberToObject(args, "size", (double) pull->size);
-    (void) cJSON_AddItemToObject(args, "endpoints", endpoints_of(&ref, pull, p));
+    (void) cJSON_AddItemToObject(args, "endpoints", endpoints);
     registry_add_proxies(args);
     struct client_call call = {.op = "image.pull", .args = args, .fds = {cache}, .fd_count = 1, .progress = p};
     if (p)

@@ -4,6 +4,7 @@
 #include "../../common/json.h"
 #include "../daemon/metrics.h"
 #include "../daemon/monitor.h"
+#include "fetch/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,12 @@
 
 #define PIPE_SIZE (1 << 20)
 #define BYTES_MAX ((int64_t) 1 << 52) /* whole numbers a double holds */
+
+/* A byte of a client's line is six in what is made of it at the most ("\u0001"); its own are the digests and some
+ * words.
+ */
+_Static_assert(REQUEST_BYTES_MAX >= 6 * RPC_LINE_MAX + KNOWN_MAX * (DIGEST_TEXT_MAX + 3) + 4096,
+               "no client's request makes one that banger-fetch does not read");
 
 struct pull {
     const struct rpc *rpc;

@@ -18,8 +18,8 @@ static int read_request(struct fetch_request *out, struct err *e) {
     ssize_t size = text ? io_read_some(FETCH_FD_REQUEST, text, REQUEST_BYTES_MAX) : -ENOMEM;
     int r = size < 0 ? err_sys(e, (int) -size, "banger-fetch cannot read its request")
                      : request_parse(text, (size_t) size, out, e);
-    if (text)
-        explicit_bzero(text, REQUEST_BYTES_MAX);
+    if (size > 0)
+        explicit_bzero(text, (size_t) size);
     free(text);
     return r;
 }

@@ -34,7 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUEST_BYTES_MAX 65536
+#define REQUEST_BYTES_MAX (512 << 10) /* more than the engine makes of any client's request (fetcher.c) */
 #define ENDPOINTS_MAX     8
 #define KNOWN_MAX         128
 #define SECRET_MAX        8192 /* bytes of a password or token, with the NUL */
