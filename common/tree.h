@@ -11,7 +11,8 @@
  * open, follows no symbolic link, makes files, links and folders only, under the caller's
  * own uid and with permission bits alone, and keeps some of the disk free. A file appears under its
  * name when it is complete, and has none before where the file system can (O_TMPFILE): then a receiver that is killed
- * leaves nothing of it, unless between the two calls by which a file takes another's place (".banger-" and 16 digits).
+ * leaves nothing of it, unless between the two calls by which a file takes another's place. What is left so the next
+ * receiver that comes into that folder removes (tree_made.h).
  */
 #ifndef BANGER_COMMON_TREE_H
 #define BANGER_COMMON_TREE_H

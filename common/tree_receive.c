@@ -1,17 +1,18 @@
 #include "tree.h"
+#include "tree_made.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define CHECK_BYTES (4u << 20)  /* of content between two looks at the disk's room */
 #define SPARE_MOST  (64u << 20) /* that stays free, or a 64th of the disk */
+#define TRIES       8           /* others take what this receiver makes for left: each looks once at a folder */
 
 __attribute__((format(printf, 3, 4))) static int fail(struct tree_receiver *r, int code, const char *fmt, ...) {
     va_list args;
@@ -114,14 +115,6 @@ static int room(struct tree_receiver *r, int fd, uint64_t more) {
 
 static int receive_entry(struct tree_receiver *r, int dir, const char *name);
 
-/* A name that nothing has. */
-static void make_up(char name[32]) {
-    uint64_t random = 0;
-    while (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
-        continue;
-    (void) snprintf(name, 32, ".banger-%016llx", (unsigned long long) random);
-}
-
 static int write_all(int fd, const uint8_t *data, size_t size) {
     for (size_t done = 0; done < size;) {
         ssize_t n = write(fd, data + done, size - done);
@@ -174,38 +167,50 @@ static void times_of(const struct tree_entry *entry, struct timespec times[2]) {
     times[1] = (struct timespec){.tv_sec = entry->seconds, .tv_nsec = entry->nanoseconds};
 }
 
-/* What is complete under `made` takes the place of whatever has its name. */
-static int replace(struct tree_receiver *r, int dir, const char *made, const char *name) {
-    if (renameat(dir, made, dir, name) == 0)
-        return 0;
+/* What is complete under `made` could not take another's place, as errno says. */
+static int not_replaced(struct tree_receiver *r, int dir, const char *made) {
     int rc = cannot(r, errno, "put a file in the place of");
     (void) unlinkat(dir, made, 0);
     return rc;
 }
 
+/* A file with a name of its own, in `made`. */
+static int file_make_named(int dir, char made[TREE_MADE_SIZE]) {
+    for (int i = 0; i < TRIES; i++) {
+        tree_made_name(made);
+        int file = openat(dir, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (file < 0 || tree_made_hold(file) == 0)
+            return file;
+        (void) close(file);
+    }
+    errno = ESTALE;
+    return -1;
+}
+
 /* A file without a name, which is gone when this process ends before it gets one; where the file system has none such,
  * one with a name, in `made` (else ""). */
-static int file_make(int dir, char made[32]) {
+static int file_make(int dir, char made[TREE_MADE_SIZE]) {
     int file = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     made[0] = 0;
-    if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-        return file;
-    make_up(made);
-    return openat(dir, made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
+        return file_make_named(dir, made);
+    if (file >= 0)
+        (void) tree_made_hold(file);
+    return file;
 }
 
 /* linkat(2) replaces nothing: only what takes the place of another has a name of its own first, between two calls. */
-static int file_name(struct tree_receiver *r, int dir, int file, char made[32], const char *name) {
+static int file_name(struct tree_receiver *r, int dir, int file, char made[TREE_MADE_SIZE], const char *name) {
     char self[32];
     (void) snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
     if (!made[0]) {
         if (linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) == 0)
             return 0;
-        make_up(made);
+        tree_made_name(made);
         if (errno != EEXIST || linkat(AT_FDCWD, self, dir, made, AT_SYMLINK_FOLLOW))
             return cannot(r, errno, "make");
     }
-    return replace(r, dir, made, name);
+    return renameat(dir, made, dir, name) ? not_replaced(r, dir, made) : 0;
 }
 
 /* What close(2) would say of it, which comes too late: each close of a duplicate says the same. */
@@ -216,7 +221,7 @@ static int file_flush(int file) {
 
 static int receive_file(struct tree_receiver *r, int dir, const char *name) {
     const struct tree_entry entry = r->entry;
-    char made[32];
+    char made[TREE_MADE_SIZE];
     struct timespec times[2];
     int file = file_make(dir, made);
     if (file < 0)
@@ -237,8 +242,22 @@ static int receive_file(struct tree_receiver *r, int dir, const char *name) {
     return rc;
 }
 
+static int link_replace(struct tree_receiver *r, int dir, const char *name, const struct timespec times[2]) {
+    char made[TREE_MADE_SIZE];
+    for (int i = 0; i < TRIES; i++) {
+        tree_made_name(made);
+        if (symlinkat(r->target, dir, made))
+            return cannot(r, errno, "make the link");
+        (void) utimensat(dir, made, times, AT_SYMLINK_NOFOLLOW);
+        if (renameat(dir, made, dir, name) == 0)
+            return 0;
+        if (errno != ENOENT)
+            break;
+    }
+    return not_replaced(r, dir, made);
+}
+
 static int receive_link(struct tree_receiver *r, int dir, const char *name) {
-    char made[32];
     struct timespec times[2];
     if (!r->target[0])
         return broken(r);
@@ -247,11 +266,7 @@ static int receive_link(struct tree_receiver *r, int dir, const char *name) {
         (void) utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW);
         return 0;
     }
-    make_up(made);
-    if (errno != EEXIST || symlinkat(r->target, dir, made))
-        return cannot(r, errno, "make the link");
-    (void) utimensat(dir, made, times, AT_SYMLINK_NOFOLLOW);
-    return replace(r, dir, made, name);
+    return errno == EEXIST ? link_replace(r, dir, name, times) : cannot(r, errno, "make the link");
 }
 
 /* Into the open folder, until its end. */
@@ -285,6 +300,8 @@ static int receive_folder(struct tree_receiver *r, int dir, const char *name) {
         return errno == ELOOP || errno == ENOTDIR
                    ? fail(r, EEXIST, "%s is there and no folder: move it away", r->path[0] ? r->path : "it")
                    : cannot(r, errno, "open the folder");
+    if (!made)
+        tree_made_sweep(folder);
     int rc = made && fchmod(folder, (entry.mode & 0777) | 0700) ? cannot(r, errno, "set the mode of") : 0;
     r->depth++;
     if (rc == 0)
@@ -362,6 +379,7 @@ static int receive_root(struct tree_receiver *r, const struct place *place) {
         return broken(r);
     r->total = r->entry.size;
     (void) path_push(r, place->name[0] ? place->name : ".");
+    tree_made_sweep(place->dir);
     rc = room(r, place->dir, r->total);
     if (rc == 0)
         rc = next(r);

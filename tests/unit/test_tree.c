@@ -1,5 +1,6 @@
 /* Trees of files as streams: what is sent is what arrives, and what no sender sends harms nobody. */
 #include "../../common/tree.h"
+#include "../../common/tree_made.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -8,9 +9,11 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -274,6 +277,88 @@ Test(tree, where_every_file_has_a_name_none_is_left) {
     cr_expect_eq(status, 0);
     shell("cmp a/file new && cmp a/file to/file && test \"$(ls -A to)\" = file && test -z \"$(find . -name "
           "'.banger-*')\"");
+}
+
+/* Receives what is on the stream as `path`, and is killed by the call that would give a file or link its name. */
+static void receive_and_die_unnamed(const char *path) {
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        scmp_filter_ctx rules = seccomp_init(SCMP_ACT_ALLOW);
+        int bad = seccomp_rule_add(rules, SCMP_ACT_KILL_PROCESS, SCMP_SYS(renameat), 0) ||
+                  seccomp_rule_add(rules, SCMP_ACT_KILL_PROCESS, SCMP_SYS(renameat2), 0) || seccomp_load(rules);
+        _exit(bad || receive_it(path, "") ? 1 : 0);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%x", status);
+}
+
+static void expect_left(const char *count) {
+    char command[128];
+    (void) snprintf(command, sizeof(command), "test \"$(find to -name '.banger-cp-*' | wc -l)\" = %s", count);
+    shell(command);
+}
+
+/* With what is at a/in/it in the place of what `old` makes. */
+static void kill_and_copy(const char *old) {
+    shell(old);
+    cr_assert_eq(send_it("a/in/it"), 0);
+    receive_and_die_unnamed("to/in/it");
+    expect_left("1");
+    cr_assert_eq(copy("a/in/it", "to/in/it"), 0, "%s", receiver.said);
+    expect_left("0");
+    shell(old);
+    cr_assert_eq(send_it("a/."), 0);
+    receive_and_die_unnamed("to");
+    expect_left("1");
+    cr_assert_eq(copy("a/.", "to"), 0, "%s", receiver.said);
+    expect_left("0");
+    shell("diff -r --no-dereference a to");
+}
+
+Test(tree, what_one_that_was_killed_has_left_goes_with_the_next) {
+    shell("mkdir -p a/in to/in && echo new >a/in/it && chmod 400 a/in/it");
+    kill_and_copy("rm -f to/in/it && echo old >to/in/it");
+    shell("rm -f a/in/it && ln -s new a/in/it");
+    kill_and_copy("ln -sfn old to/in/it");
+}
+
+Test(tree, what_another_makes_stays) {
+    shell("mkdir -p a to/.banger-cp-0123456789abcdef && ln -s x a/link && echo 1 >a/f && cd to && "
+          "for name in 0123456789abcde 0123456789abcdeff 0123456789abcdeF 0123456789abcde.; do "
+          "echo kept >.banger-cp-$name; done && ln -s x .banger-link && echo held >.banger-cp-fedcba9876543210 && "
+          "echo two >.banger-cp-2222222222222222 && ln .banger-cp-2222222222222222 two");
+    int held = open("to/.banger-cp-fedcba9876543210", O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(flock(held, LOCK_EX), 0);
+    cr_assert_eq(copy("a/.", "to"), 0, "%s", receiver.said);
+    shell("test \"$(ls -A to | grep -c banger)\" = 8");
+    (void) close(held);
+    cr_assert_eq(copy("a/.", "to"), 0, "%s", receiver.said);
+    shell("test \"$(ls -A to | grep -c banger)\" = 7 && test ! -e to/.banger-cp-fedcba9876543210");
+}
+
+static atomic_int sweeping = 1;
+static void *sweep(void *arg) {
+    int dir = open("to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void) arg;
+    for (; atomic_load(&sweeping); (void) usleep(20000))
+        tree_made_sweep(dir);
+    (void) close(dir);
+    return NULL;
+}
+
+/* A link is taken for left when others come into the folder at that moment. */
+Test(tree, receivers_in_one_folder_do_not_hinder_each_other) {
+    pthread_t thread;
+    shell("mkdir -p a to && for i in $(seq 500); do ln -s new a/$i; ln -s old to/$i; done && echo new >a/f && "
+          "echo old >to/f");
+    cr_assert_eq(pthread_create(&thread, NULL, sweep, NULL), 0);
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(copy("a/.", "to"), 0, "%s", receiver.said);
+    atomic_store(&sweeping, 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    shell("diff -r --no-dereference a to");
 }
 
 Test(tree, a_sender_that_cannot_go_on_says_why) {
