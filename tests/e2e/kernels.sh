@@ -55,8 +55,18 @@ check "a package is being downloaded" until_true 20 test -e /home/alice/asked
 kill -INT -- -$client
 wait $client
 equal "the download is interrupted" $? 130
-equal "and leaves nothing" "$(find /home/alice/.cache/banger -name 'package.*')" ""
-rm -r /home/alice/bin /home/alice/asked
+packages() { find /home/alice/.cache/banger -name 'package.*'; }
+equal "and leaves nothing" "$(packages)" ""
+rm /home/alice/asked
+start alice env PATH=/home/alice/bin:/usr/local/bin:/usr/bin:/bin setsid banger kernel import half --from linux-image-half
+check "another is being downloaded" until_true 20 test -e /home/alice/asked
+kill -KILL -- -$client
+wait $client 2>/dev/null
+equal "killed, it leaves its folder" "$(packages | wc -l)" 1
+printf '#!/bin/sh\nls ~/.cache/banger >~/seen\nexit 1\n' >/home/alice/bin/apt-get
+capture as alice env PATH=/home/alice/bin:/usr/local/bin:/usr/bin:/bin banger kernel import half --from linux-image-half
+equal "which the next removes before it downloads" "$status/$(grep -c '^package' /home/alice/seen)/$(packages)" "1/1/"
+rm -r /home/alice/bin /home/alice/asked /home/alice/seen
 
 # Others (bzip2 and lzma, which are slow at this size, have unit tests).
 for format in gzip lzo lz4; do

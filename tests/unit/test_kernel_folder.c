@@ -1,5 +1,6 @@
 /* Folders with kernels: what is packed of them, and what links and odd names lead to. */
 #include "../../unpriv/cli/kernel_folder.h"
+#include "../../unpriv/cli/package.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/banger-folder.XXXXXX";
@@ -176,4 +178,28 @@ Test(kernel_folder, which_kernel_is_not_guessed) {
     shell("cd $F/in && rm -r boot && mkdir -p include/config && echo ../../x >include/config/kernel.release && touch "
           "vmlinux");
     cr_assert_eq(pack(&e), 0);
+}
+
+/* --- the kept copy ------------------------------------------------------------------- */
+
+TestSuite(kept, .init = make, .fini = unmake);
+
+Test(kept, what_one_that_was_killed_has_left_is_written_anew) {
+    struct paths paths = {.cache = ""};
+    (void) snprintf(paths.cache, sizeof paths.cache, "%s", folder);
+    shell("mkdir $F/kernels && echo longer than the package >$F/kernels/.k.new && echo package >$F/package");
+    shell("touch $F/kernels/.other.new");
+    char path[64];
+    (void) snprintf(path, sizeof path, "%s/package", folder);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    package_keep(&paths, "k", fd);
+    shell("cmp $F/package $F/kernels/k && test ! -e $F/kernels/.k.new");
+    (void) snprintf(path, sizeof path, "%s/kernels/.other.new", folder);
+    int other = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(flock(other, LOCK_EX), 0);
+    package_keep(&paths, "other", fd);
+    shell("test ! -e $F/kernels/other && test -e $F/kernels/.other.new");
+    cr_assert_eq(close(other), 0);
+    package_keep(&paths, "other", fd);
+    shell("cmp $F/package $F/kernels/other && test \"$(ls -A $F/kernels | wc -l)\" = 2");
 }

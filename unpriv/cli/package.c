@@ -3,6 +3,7 @@
 #include "../../common/cleanup.h"
 #include "../../common/io.h"
 #include "../workspace/process.h"
+#include "../workspace/scratch.h"
 #include "kernel_folder.h"
 #include "signals.h"
 
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -61,13 +63,23 @@ static int copy_all(int from, int to) {
     return -ENOMEM;
 }
 
+/* The file that one that was killed has left is written anew; -1 while another writes it. */
+static int open_fresh(const char *fresh) {
+    struct stat st, named;
+    cleanup_fd int to = open(fresh, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (to < 0 || flock(to, LOCK_EX | LOCK_NB) || fstat(to, &st) || stat(fresh, &named) || st.st_ino != named.st_ino ||
+        ftruncate(to, 0))
+        return -1;
+    return take_fd(&to);
+}
+
 void package_keep(const struct paths *paths, const char *name, int fd) {
     char path[PATH_MAX + 128], fresh[PATH_MAX + 160], folder[PATH_MAX + 16];
     (void) snprintf(folder, sizeof(folder), "%s/kernels", paths->cache);
     if (kept_path(paths, name, path) < 0 || (mkdir(folder, 0700) < 0 && errno != EEXIST))
         return;
-    (void) snprintf(fresh, sizeof(fresh), "%s.%d", path, (int) getpid());
-    cleanup_fd int to = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void) snprintf(fresh, sizeof(fresh), "%s/.%.100s.new", folder, name);
+    cleanup_fd int to = open_fresh(fresh);
     if (to < 0)
         return;
     if (copy_all(fd, to) < 0 || rename(fresh, path) < 0)
@@ -164,30 +176,21 @@ static int download(const char *package, const char *folder, struct err *e) {
     return r;
 }
 
-static void remove_folder(const char *folder) {
-    DIR *dir = opendir(folder);
-    if (dir) {
-        for (const struct dirent *d; (d = readdir(dir));)
-            (void) unlinkat(dirfd(dir), d->d_name, 0);
-        (void) closedir(dir);
-    }
-    (void) rmdir(folder);
-}
-
 static int open_package(const struct paths *paths, const char *name, struct err *e) {
     if (!is_package_name(name))
         return err_set(e, ENOENT, "%s is neither a file, a folder nor a package's name: give one of those with --from",
                        name);
-    char folder[PATH_MAX + 32], package[128];
+    char folder[PATH_MAX], package[128];
+    int lock = -1;
     (void) signals_open(); /* from here on an interrupt must not leave the folder behind */
-    (void) snprintf(folder, sizeof(folder), "%s/package.XXXXXX", paths->cache);
-    if (!mkdtemp(folder))
-        return err_sys(e, errno, "cannot make a folder in %s", paths->cache);
+    int r = scratch_make(paths->cache, "package", folder, &lock, e);
+    if (r < 0)
+        return r;
     follow(name, package);
-    int r = download(package, folder, e);
+    r = download(package, folder, e);
     if (r == 0)
         r = open_in_folder(folder, e);
-    remove_folder(folder);
+    scratch_remove(folder, lock);
     return r;
 }
 

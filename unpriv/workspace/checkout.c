@@ -40,7 +40,7 @@ static int make_scratch(const struct workspace_options *options, struct workspac
     static const char *const folders[] = {"git",      "git/objects", "git/objects/pack", "git/objects/info",
                                           "git/info", "git/refs",    "git/refs/heads",   "tree"};
     char path[PATH_MAX];
-    int r = scratch_make(options->cache, w->scratch, &w->scratch_lock, e);
+    int r = scratch_make(options->cache, "workspace", w->scratch, &w->scratch_lock, e);
     for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         r = scratch_path(w, folders[i], path, e);
         if (r < 0)
