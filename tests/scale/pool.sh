@@ -59,6 +59,19 @@ equal "no start-up found anything to mend in that" "$(scott banger events --json
 kill -9 "$(of_daemon helper_pid)"
 client up fifth nat
 check "the helper killed: the pool goes on" until_true 10 counts_are "6 taps, 6 rules, 7 folders"
+
+# A helper that refuses everything for a while: what it did not take down is neither used nor forgotten.
+sed -i '1i nonsense' /etc/banger/policy.conf
+pool 1
+taken_down_is_refused() { grep -q 'line 1 of the policy' /home/scott/.local/state/banger/bangerd.log; }
+check "a smaller pool while nothing is allowed" until_true 10 taken_down_is_refused
+check "has one that waits" until_true 10 ready_is 1
+sed -i 1d /etc/banger/policy.conf
+pool 2
+check "two wait, in slots that are there again" until_true 10 counts_are "5 taps, 5 rules, 6 folders"
+pool 3
+check "and three" until_true 10 counts_are "6 taps, 6 rules, 7 folders"
+
 scott banger daemon stop >/dev/null
 check "the daemon stopped: only running VMs have taps" until_true 10 counts_are "3 taps, 3 rules, 4 folders"
 check "with the next daemon they wait again" until_true 10 ready_is 3

@@ -30,18 +30,19 @@ enum tap_state {
     TAP_TAKEN,   /* of a record, and no VMM has had it */
     TAP_HELD,    /* a VMM has it, or had */
     TAP_CLOSING, /* the kernel takes it apart */
+    TAP_LEFT,    /* the pool's, and not wanted: its rules, or what there is of them, could not be taken down yet */
 };
 static struct {
     enum tap_state state;
-    int fd; /* from READY on */
+    int fd; /* from READY on; -1: none could be had */
     uint32_t subnet;
 } taps[SLOT_MAX];
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static unsigned wanted, ready, closing;
-static int working; /* its thread runs */
-static int refused; /* no more can be had until a VM ends, another is asked for, or there is another helper */
+static unsigned wanted, ready, closing, left;
+static int working;              /* its thread runs */
+static int refused;              /* until a VM ends, another number is asked for, or there is another helper */
 static _Atomic unsigned helpers; /* so many there were */
 
 static int begin_thread(void *(*run)(void *arg), void *arg) {
@@ -58,7 +59,8 @@ static int begin_thread(void *(*run)(void *arg), void *arg) {
 /* A thread each: most of the time the kernel waits, for several at once as for one. */
 static void *close_one(void *arg) {
     const uintptr_t slot = (uintptr_t) arg;
-    (void) close(taps[slot].fd);
+    if (taps[slot].fd >= 0)
+        (void) close(taps[slot].fd);
     (void) pthread_mutex_lock(&mutex);
     taps[slot].state = TAP_NONE;
     closing--;
@@ -78,20 +80,24 @@ static void begin_closing(uint32_t slot) {
     (void) pthread_mutex_lock(&mutex);
 }
 
-static uint32_t find_ready(uint32_t below) {
+static uint32_t find(enum tap_state state, uint32_t below) {
     uint32_t slot = 0;
-    while (slot < below && taps[slot].state != TAP_READY)
+    while (slot < below && taps[slot].state != state)
         slot++;
     return slot;
 }
 
 /* --- the pool's thread, while there is something to do: `mutex` is held but for each step ---- */
 
-static int make(uint32_t slot, struct err *e) {
-    int rc = vm_folder_mark(slot, e);
-    int fd = rc ? rc : priv_net_up(0, slot, WIRE_TAP_FD, &taps[slot].subnet, e);
+/* `*stays`: its rules may be there, and its folder. */
+static int make(uint32_t slot, int *stays, struct err *e) {
     struct err undo; /* a helper that ended may have left rules; what was there already is another daemon's */
-    if (fd < 0 && rc == 0 && (fd == -EEXIST || priv_net_down(0, slot, &undo) == 0))
+    int rc = vm_folder_mark(slot, e);
+    if (rc == -EEXIST && vm_folder_is_mark(slot)) /* start-up could not take down what an earlier engine had there */
+        rc = priv_net_down(0, slot, e);
+    int fd = rc ? rc : priv_net_up(0, slot, WIRE_TAP_FD, &taps[slot].subnet, e);
+    *stays = fd < 0 && rc == 0 && fd != -EEXIST && priv_net_down(0, slot, &undo);
+    if (fd < 0 && rc == 0 && !*stays)
         (void) vm_folder_unmark(slot);
     return fd;
 }
@@ -99,47 +105,60 @@ static int make(uint32_t slot, struct err *e) {
 static void make_one(void) {
     struct err e;
     uint32_t slot = SLOT_MAX;
+    int stays = 0;
     (void) pthread_mutex_unlock(&mutex);
     int fd = vm_slot_claim(&slot, &e);
     const unsigned asked = helpers; /* one that ends at each try is not asked on and on */
     if (fd == 0)
-        fd = make(slot, &e);
+        fd = make(slot, &stays, &e);
     (void) pthread_mutex_lock(&mutex);
     refused = fd < 0 && helpers == asked;
     if (fd < 0)
         log_info(0, "no tap is made ready: %s", e.text);
     if (slot == SLOT_MAX)
         return;
-    taps[slot].state = fd < 0 ? TAP_NONE : TAP_READY;
-    taps[slot].fd = fd;
+    taps[slot].state = stays ? TAP_LEFT : fd < 0 ? TAP_NONE : TAP_READY;
+    taps[slot].fd = fd < 0 ? -1 : fd;
+    left += (unsigned) stays;
     ready += fd >= 0;
 }
 
-/* Its folder stays where its rules do. */
-static void unmake_one(void) {
+/* The caller's slot. It stays out of use where its rules do, and its folder. */
+static void take_down(uint32_t slot) {
     struct err e;
-    uint32_t slot = find_ready(SLOT_MAX);
+    const unsigned asked = helpers;
     taps[slot].state = TAP_TAKEN;
-    ready--;
     (void) pthread_mutex_unlock(&mutex);
-    if (priv_net_down(0, slot, &e))
+    int rc = priv_net_down(0, slot, &e);
+    if (rc)
         log_warn(0, "%s", e.text);
     else
         (void) vm_folder_unmark(slot);
     (void) pthread_mutex_lock(&mutex);
-    begin_closing(slot);
+    if (rc == 0) {
+        begin_closing(slot);
+        return;
+    }
+    taps[slot].state = TAP_LEFT;
+    left++;
+    refused = helpers == asked;
 }
 
 static void *work(void *arg) {
     (void) arg;
     (void) pthread_mutex_lock(&mutex);
     for (;;) {
-        if (ready > wanted)
-            unmake_one();
-        else if (ready < wanted && !refused)
+        if (ready > wanted) {
+            ready--;
+            take_down(find(TAP_READY, SLOT_MAX));
+        } else if (left && !refused) {
+            left--;
+            take_down(find(TAP_LEFT, SLOT_MAX));
+        } else if (ready < wanted && !refused) {
             make_one();
-        else
+        } else {
             break;
+        }
     }
     working = 0;
     (void) pthread_cond_broadcast(&changed);
@@ -149,7 +168,7 @@ static void *work(void *arg) {
 
 /* `mutex` is held. Where no thread can be had, the next that comes by tries again. */
 static void begin_work(void) {
-    if (!working && ready != wanted)
+    if (!working && (ready != wanted || left))
         working = begin_thread(work, NULL) == 0;
 }
 
@@ -232,7 +251,7 @@ int vm_taps_has(uint32_t slot) {
 
 int vm_taps_take(uint32_t *slot, uint32_t below) {
     (void) pthread_mutex_lock(&mutex);
-    *slot = ready ? find_ready(below) : below;
+    *slot = ready ? find(TAP_READY, below) : below;
     int taken = *slot < below;
     if (taken) {
         taps[*slot].state = TAP_TAKEN;
