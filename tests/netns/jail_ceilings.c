@@ -68,6 +68,9 @@ static void values(void) {
     int fd = cgroup_vm(HOG_SLOT, 256, 2);
     check(fd >= 0, "ceilings: a VM's cgroup is made", "%s", strerror(-fd));
     close(fd);
+    uint64_t cpu = 0, memory = 0;
+    check(cgroup_vm_usage(HOG_SLOT, &cpu, &memory) == -ESRCH, "ceilings: it counts nothing while nothing is in it",
+          "it does");
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         char name[80];
         snprintf(path, sizeof(path), "vm-%03x/%s", HOG_SLOT, wanted[i].name);
@@ -128,6 +131,9 @@ static void lifetimes(void) {
     vm.cgroup = cgroup_vm(7, 256, 1);
     vm_spawn(&vm, 2, &reply);
     (void) vm_shows(&vm, "console", "waits for the host\n", 20000);
+    uint64_t cpu = 0, memory = 0;
+    check(cgroup_vm_usage(7, &cpu, &memory) == 0 && cpu > 0 && memory > 0, "ceilings: it counts what its VM uses",
+          "%llu us, %llu bytes", (unsigned long long) cpu, (unsigned long long) memory);
     cgroup_vm_end(7);
     fd = cgroup_vm(7, 512, 1);
     check(fd >= 0 && strcmp(read_in("vm-007/memory.max", text), "872415232") == 0 &&

@@ -1,11 +1,13 @@
 /* What a guest says of itself, and what the kernel says of its VMM. */
 #include "../../guest/agent/agent.h"
+#include "../../unpriv/daemon/cgroup.h"
 #include "../../unpriv/daemon/usage.h"
 #include "../../unpriv/vm/guest_stats.h"
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,4 +117,33 @@ Test(stats, a_jail_with_its_vmm_is_counted_and_a_dead_one_is_not) {
     cr_expect_eq(usage.have, 0);
     cr_expect_eq(usage.cpu_us, 0);
     (void) close(pidfd);
+}
+
+/* Its files as the kernel writes them (Documentation/admin-guide/cgroup-v2.rst). */
+static void write_in(int dir, const char *name, const char *text) {
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text) && close(fd) == 0);
+}
+
+Test(stats, a_cgroup_counts_for_the_processes_in_it) {
+    char folder[] = "/tmp/banger-cgroup.XXXXXX";
+    uint64_t cpu = 7, memory = 7;
+    cr_assert(mkdtemp(folder));
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_expect_eq(cgroup_usage(dir, &cpu, &memory), -ENOENT);
+    write_in(dir, "cpu.stat", "usage_usec 0\nuser_usec 0\nsystem_usec 0\n");
+    write_in(dir, "memory.current", "0\n");
+    write_in(dir, "cgroup.events", "populated 0\nfrozen 0\n");
+    cr_expect_eq(cgroup_usage(dir, &cpu, &memory), -ESRCH, "a VM that was started without it has used something");
+    cr_expect(cpu == 7 && memory == 7);
+    write_in(dir, "cgroup.events", "populated 1\nfrozen 0\n");
+    write_in(dir, "cpu.stat", "usage_usec 1234567\nuser_usec 1\nsystem_usec 2\n");
+    write_in(dir, "memory.current", "4096\n");
+    cr_expect_eq(cgroup_usage(dir, &cpu, &memory), 0);
+    cr_expect(cpu == 1234567 && memory == 4096);
+    static const char *const names[] = {"cpu.stat", "memory.current", "cgroup.events"};
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(unlinkat(dir, names[i], 0), 0);
+    (void) close(dir);
+    cr_expect_eq(rmdir(folder), 0);
 }

@@ -205,14 +205,12 @@ void cgroup_vm_end(uint32_t slot) {
         (void) unlinkat(cgroup.base, name, AT_REMOVEDIR);
 }
 
-/* The number after `label` at the beginning of a file of the VM's. */
-static int read_number(uint32_t slot, const char *file, const char *label, uint64_t *out) {
-    char path[64];
+/* The number after `label` at the beginning of a file of the cgroup's. */
+static int read_number(int dir, const char *file, const char *label, uint64_t *out) {
     char text[1024];
     char *end = NULL;
     const size_t length = strlen(label);
-    (void) snprintf(path, sizeof(path), VM_NAME "/%s", slot & 0xfffu, file);
-    ssize_t n = read_file(cgroup.base, path, text, sizeof(text));
+    ssize_t n = read_file(dir, file, text, sizeof(text));
     if (n < 0)
         return (int) n;
     if (strncmp(text, label, length) != 0)
@@ -221,9 +219,21 @@ static int read_number(uint32_t slot, const char *file, const char *label, uint6
     return end == text + length ? -EPROTO : 0;
 }
 
+int cgroup_usage(int dir, uint64_t *cpu_us, uint64_t *memory) {
+    uint64_t populated = 0;
+    int r = read_number(dir, "cgroup.events", "populated ", &populated);
+    if (r == 0 && !populated)
+        return -ESRCH;
+    if (r == 0)
+        r = read_number(dir, "cpu.stat", "usage_usec ", cpu_us);
+    return r ? r : read_number(dir, "memory.current", "", memory);
+}
+
 int cgroup_vm_usage(uint32_t slot, uint64_t *cpu_us, uint64_t *memory) {
+    char name[16];
     if (cgroup.base < 0)
         return -EOPNOTSUPP;
-    int r = read_number(slot, "cpu.stat", "usage_usec ", cpu_us);
-    return r ? r : read_number(slot, "memory.current", "", memory);
+    (void) snprintf(name, sizeof(name), VM_NAME, slot & 0xfffu);
+    cleanup_fd int dir = openat(cgroup.base, name, DIR_OPEN);
+    return dir < 0 ? -errno : cgroup_usage(dir, cpu_us, memory);
 }

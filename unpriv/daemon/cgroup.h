@@ -28,8 +28,11 @@ const char *cgroup_why(void);
 int cgroup_vm(uint32_t slot, uint32_t memory_mib, uint32_t vcpus);
 
 /* What its processes have used: processor time in microseconds, and the memory they hold now with the page
- * cache of what they read and wrote, in bytes. 0 or a negative errno. */
+ * cache of what they read and wrote, in bytes. 0, -ESRCH where it has none (its VM was started without it, by a
+ * bangerd that had no cgroups), or another negative errno. */
 int cgroup_vm_usage(uint32_t slot, uint64_t *cpu_us, uint64_t *memory);
+/* The same of the cgroup whose folder that is. */
+int cgroup_usage(int dir, uint64_t *cpu_us, uint64_t *memory);
 
 /* Removes it; one whose VM lives stays. */
 void cgroup_vm_end(uint32_t slot);
