@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEEPER_STACK 131072
@@ -24,6 +25,8 @@
 
 static _Atomic unsigned generation; /* of the helper's net worker */
 static _Atomic int nap_ms = NAP_LEAST_MS;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* while the generation changes */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* What is down has no rules. */
 static void mend(struct vm_live *live, const struct vm_record *r, void *arg) {
@@ -48,6 +51,16 @@ static void mend_all(void) {
         vm_running_each(mend, NULL);
 }
 
+/* Over at once when there is another worker, however long it was to be. */
+static void nap(unsigned mine, int ms) {
+    const long long end = io_now_ms() + ms;
+    const struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
+    (void) pthread_mutex_lock(&mutex);
+    while (generation == mine && pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, &until) == 0)
+        continue;
+    (void) pthread_mutex_unlock(&mutex);
+}
+
 /* Until there is another worker, or no VM that needs one. A helper that ends again and
  * again is started less and less often. */
 static void replace(unsigned mine, long long began) {
@@ -57,7 +70,7 @@ static void replace(unsigned mine, long long began) {
     if (io_now_ms() - began > STEADY_MS)
         nap_ms = NAP_LEAST_MS;
     while (vm_running_count() > 0 && generation == mine) {
-        (void) poll(NULL, 0, nap_ms);
+        nap(mine, nap_ms);
         nap_ms = nap_ms * 2 < NAP_MOST_MS ? nap_ms * 2 : NAP_MOST_MS;
         if (generation == mine && priv_net_list(0, slots, &subnet, &e))
             log_warn(0, "%s", e.text);
@@ -76,11 +89,19 @@ static void *keep(void *arg) {
     return NULL;
 }
 
+static unsigned next_generation(void) {
+    (void) pthread_mutex_lock(&mutex);
+    const unsigned now = ++generation;
+    (void) pthread_cond_broadcast(&changed);
+    (void) pthread_mutex_unlock(&mutex);
+    return now;
+}
+
 void vm_egress_worker(int sock) {
     pthread_t thread;
     pthread_attr_t attr;
     int fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
-    uintptr_t arg = (uintptr_t) ++generation << 32 | (uint32_t) fd;
+    uintptr_t arg = (uintptr_t) next_generation() << 32 | (uint32_t) fd;
     vm_taps_again();
     (void) pthread_attr_init(&attr);
     (void) pthread_attr_setstacksize(&attr, KEEPER_STACK);
