@@ -118,13 +118,7 @@ static int disk_mount(const char *device, const char *serial, const char *target
         agent_sleep_ms(2);
     }
     disk_forget(path);
-    /* What a disk has grown by is a hole: its new inode tables are zeros already. */
-    uint64_t room = agent_disk_room(path);
-    if (mount(path, target, "ext4", MS_RELATIME, room ? "noinit_itable" : NULL) < 0)
-        return -errno;
-    if (room)
-        agent_disk_grow(target, room);
-    return 0;
+    return agent_disk_mount(path, target);
 }
 
 static void root_mount(const char *device) {

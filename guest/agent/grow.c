@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define SUPER_AT       1024
@@ -33,7 +34,7 @@ uint64_t agent_ext4_room(const uint8_t super[SUPER_SIZE], uint64_t bytes) {
     return room > blocks ? room : 0;
 }
 
-uint64_t agent_disk_room(const char *device) {
+static uint64_t disk_room(const char *device) {
     uint8_t super[SUPER_SIZE];
     uint64_t bytes = 0, room = 0;
     int fd = open(device, O_RDONLY | O_CLOEXEC);
@@ -45,10 +46,20 @@ uint64_t agent_disk_room(const char *device) {
     return room;
 }
 
-void agent_disk_grow(const char *target, uint64_t blocks) {
+static void disk_grow(const char *target, uint64_t blocks) {
     int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || ioctl(fd, RESIZE_FS, &blocks) < 0)
         agent_log("%s stays as small as it was, although its disk has grown: %s", target, strerror(errno));
     if (fd >= 0)
         (void) close(fd);
+}
+
+int agent_disk_mount(const char *device, const char *target) {
+    /* What a disk has grown by is a hole: its new inode tables are zeros already. */
+    const uint64_t room = disk_room(device);
+    if (mount(device, target, "ext4", MS_RELATIME, room ? "noinit_itable" : NULL) < 0)
+        return -errno;
+    if (room)
+        disk_grow(target, room);
+    return 0;
 }
