@@ -226,6 +226,7 @@ faults: test-deps build
 recovery: test-deps build
 	@tests/world.sh tests/recovery/run.sh
 	@tests/world.sh tests/recovery/power.sh
+	@tests/world.sh tests/e2e/run.sh recover
 attacks: test-deps build
 	@tests/world.sh tests/attacks/run.sh
 attacks-mutants: test-deps build

@@ -48,7 +48,7 @@ seeds() {
 "$MAKE" -s -j2 build build/unit build/bangerd-brief fuzz-build || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 export BUILD=build # each world finds it made
 export FAULTS_EVERY=40 # `make faults` tries them all
-export RECOVERY_EVERY=150 RECOVERY_OPERATIONS=11 RECOVERY_CUTS=6 # and so does `make recovery`
+export RECOVERY_EVERY=150 RECOVERY_OPERATIONS=11 RECOVERY_SESSIONS=2 RECOVERY_CUTS=6 # and so does `make recovery`
 anywhere() {
     tier unit unit
     tier fuzz-seeds seeds

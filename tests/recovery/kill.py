@@ -6,29 +6,13 @@ afterwards (world.py): nothing lost, nothing left, everything true, and the same
                                     ROLE: of that process alone; AT=ROLE:STEP,...: these, in this order
 """
 import os, random, sys, time
+from killing import *
 from operations import *
 
 EVERY = int(sys.argv[1])
 SEED = int(os.environ.get("SEED", time.time()))
 MOST = int(os.environ.get("RECOVERY_OPERATIONS", len(OPERATIONS)))
-SLOW = 6  # seconds after which a trial that ends well is told
-KILLER = WORLD + "/killer"
 VMMS = {"jail", "jail-child", "vmm", "vmm-worker", "worker-child"}  # whose end takes a VM along
-
-
-def traced(role, step, command):
-    """(exit status, {role: steps}, killed)"""
-    report = WORLD + "/report"
-    r = subprocess.run([KILLER, str(UID), report, role, str(step), *AS_ALICE, "banger", *command],
-                       capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    steps, killed = {}, None
-    for line in open(report):
-        words = line.split()
-        if words[0] == "killed":
-            killed = words[1:]
-        else:
-            steps[words[0]] = int(words[1])
-    return r.returncode, steps, killed, r.stderr
 
 
 # --- one trial --------------------------------------------------------------------------
@@ -55,10 +39,10 @@ def after(name, role, status, killed, was):
         raise Problem(f"it said it had succeeded, and {about[1]} is {have}")
     if have is None and was is not None and wanted is not None:
         raise Problem(f"{about[1]} is lost")
-    if about[0] in ("ports", "egress") and have not in (was, wanted):
+    if about[0] in ("ports", "egress", "disk") and have not in (was, wanted):
         raise Problem(f"{about[1]} has {have}, neither {was} nor {wanted}")
     check_rest(name, role)
-    if about[0] == "vm" and have in ("stopped", "failed"):
+    if about[0] in ("vm", "disk") and state_of("vm", about[1]) in ("stopped", "failed"):
         check_disks(about[1])
     return waited
 
@@ -94,8 +78,7 @@ def attempt(name, role, step, tally):
     try:
         steps, killed, waited = trial(name, role, step)
         tally["killed" if killed else "unreached"] += 1
-        if time.monotonic() - begin > SLOW:
-            print(f"    {name}, {role} killed at step {step}: right after {time.monotonic() - begin:.0f} s: {'; '.join(waited)}", flush=True)
+        slowly(name, role, step, begin, waited)
         return steps
     except (Problem, subprocess.TimeoutExpired, OSError) as e:
         tally["bad"] += 1
@@ -120,16 +103,13 @@ def operation(name, rng):
         return False
     places = [(role, step) for role, count in counts.items() for step in range(count)
               if os.environ.get("ROLE", role) == role]
-    if EVERY > 1:
-        places = sorted(rng.sample(places, min(len(places), max(1, len(places) // EVERY))))
+    places = sample(places, EVERY, rng)
     if os.environ.get("AT"):
         places = [(role, int(step)) for role, step in (place.split(":") for place in os.environ["AT"].split(","))]
     for role, step in places:
         attempt(name, role, step, tally)
     ok = tally["bad"] == 0
-    print(f"{'ok' if ok else 'not ok'} {name}: {tally['killed']} kills at the steps of "
-          f"{', '.join(f'{r} ({n})' for r, n in counts.items())}; {tally['bad']} bad, {tally['unreached']} not reached, "
-          f"{time.monotonic() - begin:.0f} s", flush=True)
+    told(ok, name, tally, counts, begin)
     return ok
 
 

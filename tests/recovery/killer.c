@@ -3,11 +3,13 @@
  *   killer UID REPORT ROLE STEP COMMAND...
  *
  * All processes of the account, their threads and whatever they or COMMAND start are traced
- * (ptrace, as root). A step is a system call that changes something; steps are counted for
- * each role (below). The process that is about to make step STEP (from 0) of ROLE is ended
- * with SIGKILL; with ROLE "none" nobody is. REPORT gets a line "ROLE STEPS" for each role that
- * made any, and "killed PID CALL"; then all are let go. Ends once COMMAND has and nothing has
- * been changed for a moment. Exit status: COMMAND's, 128 + signal, or 200 after LIMIT_MS. */
+ * (ptrace, as root), but for programs that are not banger's and run already: a guest in QEMU.
+ * A step is a system call that changes something; steps are counted for each role (below). The
+ * process that is about to make step STEP (from 0) of ROLE is ended with SIGKILL; with "ROLE/VICTIM"
+ * that of the role VICTIM is, in its place; with ROLE "none" nobody is. REPORT gets a line "ROLE
+ * STEPS" for each role that made any, and "killed PID CALL"; then all are let go. Ends once COMMAND
+ * has and nothing has been changed for a moment. Exit status: COMMAND's, 128 + signal, or 200 after
+ * LIMIT_MS. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +78,7 @@ static struct tracee {
 } tracees[TRACEES_MAX];
 static long steps[ROLES];
 static struct {
-    enum role role;
+    enum role role, victim;
     long step;
     pid_t killed;
     int call;
@@ -194,6 +196,10 @@ static struct tracee *add(pid_t tid) {
     return t;
 }
 
+static int is_banger(pid_t pid) {
+    return role_of(pid) != OTHER;
+}
+
 static void seize(pid_t tid) {
     if (ptrace(PTRACE_SEIZE, tid, NULL, OPTIONS) == 0) {
         (void) add(tid);
@@ -210,7 +216,8 @@ static void seize_account(uid_t uid) {
             char path[300];
             struct stat st;
             (void) snprintf(path, sizeof(path), "/proc/%s/status", p->d_name);
-            if (atoi(p->d_name) <= 0 || stat(path, &st) || (uid_t) status_number(atoi(p->d_name), "Uid:") != uid)
+            if (atoi(p->d_name) <= 0 || stat(path, &st) || (uid_t) status_number(atoi(p->d_name), "Uid:") != uid ||
+                !is_banger(atoi(p->d_name)))
                 continue;
             (void) snprintf(path, sizeof(path), "/proc/%s/task", p->d_name);
             DIR *threads = opendir(path);
@@ -293,15 +300,28 @@ static int changes(const struct __ptrace_syscall_info *info) {
     return 0;
 }
 
+/* The process of that role, the lowest of several; 0 for none. */
+static pid_t process_of(enum role role) {
+    pid_t found = 0;
+    for (int i = 0; i < TRACEES_MAX; i++) {
+        if (tracees[i].tid && tracees[i].role == role && (!found || tracees[i].tid < found))
+            found = tracees[i].tid;
+    }
+    return found ? status_number(found, "Tgid:") : 0;
+}
+
 /* 1 where the process is ended here. */
 static int step(struct tracee *t, int nr) {
     if (t->role == STARTER || t->role == OTHER || t->role == MONITOR_CHILD)
         t->role = role_of(t->tid);
     if (t->role == OTHER || steps[t->role]++ != aim.step || t->role != aim.role || aim.killed)
         return 0;
-    aim.killed = status_number(t->tid, "Tgid:");
+    const pid_t own = status_number(t->tid, "Tgid:"), victim = aim.victim ? process_of(aim.victim) : own;
+    if (!victim)
+        return 0;
+    aim.killed = victim;
     aim.call = nr;
-    return kill(aim.killed, SIGKILL) == 0;
+    return kill(victim, SIGKILL) == 0 && victim == own;
 }
 
 static int at_call(struct tracee *t) {
@@ -361,6 +381,14 @@ static int serve(pid_t command) {
     return -1;
 }
 
+/* ROLES for none. */
+static enum role role_named(const char *name) {
+    enum role role = OTHER;
+    while (role < ROLES && strcmp(role_names[role], name) != 0)
+        role++;
+    return role;
+}
+
 static void report(const char *path) {
     FILE *f = fopen(path, "we");
     if (!f)
@@ -378,8 +406,12 @@ int main(int argc, char **argv) {
     if (argc < 6)
         return 2;
     aim.step = atol(argv[4]);
-    while (aim.role < ROLES && strcmp(role_names[aim.role], argv[3]) != 0)
-        aim.role++;
+    char *victim = strchr(argv[3], '/');
+    if (victim) {
+        *victim = '\0';
+        aim.victim = role_named(victim + 1);
+    }
+    aim.role = role_named(argv[3]);
     struct sigaction alarm_action = {.sa_handler = on_alarm};
     const struct itimerval tick = {{0, TICK_US}, {0, TICK_US}};
     (void) sigaction(SIGALRM, &alarm_action, NULL);

@@ -4,8 +4,8 @@
  *
  *   logdisk BACKING LOG MOUNTPOINT       MOUNTPOINT: a file; ends when it is unmounted
  *
- * LOG gets a struct entry for each write (with its bytes behind it) and each flush, in the order of
- * their arrival. Nothing is acknowledged before it is in the log. */
+ * The file is BACKING's owner's. LOG gets a struct entry for each write (with its bytes behind it) and each flush, in
+ * the order of their arrival. Nothing is acknowledged before it is in the log. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -48,8 +48,13 @@ static void attributes(void) {
     struct stat st;
     struct fuse_attr_out out = {.attr_valid = 3600};
     (void) fstat(backing, &st);
-    out.attr = (struct fuse_attr){
-        .ino = ID, .size = (uint64_t) st.st_size, .mode = S_IFREG | 0600, .nlink = 1, .blksize = 4096};
+    out.attr = (struct fuse_attr){.ino = ID,
+                                  .size = (uint64_t) st.st_size,
+                                  .mode = S_IFREG | 0600,
+                                  .nlink = 1,
+                                  .uid = st.st_uid,
+                                  .gid = st.st_gid,
+                                  .blksize = 4096};
     reply(0, &out, sizeof(out));
 }
 

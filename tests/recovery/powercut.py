@@ -1,29 +1,19 @@
 """A machine that loses power: alice's state folder and blob cache are on a disk whose writes are logged
 (logdisk.c) while every operation runs. Then, for cuts anywhere in that log, the disk is made anew as the cut
-leaves it: what was flushed before is there; of what was written since, all, nothing, or a random
-half of the blocks. It is mounted (its own journal is replayed), the daemon started, and looked at.
+leaves it (disklog.py). It is mounted (its own journal is replayed), the daemon started, and looked at.
 
   powercut.py CUTS        how many cuts, spread at random (SEED); 0: at each write and flush
 """
-import hashlib, os, random, struct, sys, uuid
+import hashlib, os, random, sys, uuid
+from disklog import *
 from operations import *
 
 CUTS = int(sys.argv[1])
 SEED = int(os.environ.get("SEED", time.time()))
 FS = os.environ.get("FS", "ext4")
 SIZE = 400 << 20
-BLOCK = 4096
 LOCAL = HOME + "/.local"  # the disk; ~/.cache is a link into it
-BEFORE, NOW, LOG, DISK, BOOT = (f"{WORLD}/{name}" for name in ("before.img", "now.img", "writes", "disk", "boot-id"))
-ENTRY = struct.Struct("<QQQ")
-WAYS = {"nothing": 0.0, "half": 0.5, "all": 1.0}
-
-
-def run(*command):
-    r = subprocess.run(command, capture_output=True, text=True)
-    if r.returncode:
-        raise Problem(f"{' '.join(command)}: {r.stderr.strip()}")
-    return r.stdout.strip()
+DISK, BOOT = f"{WORLD}/disk", f"{WORLD}/boot-id"
 
 
 def mount(image):
@@ -177,27 +167,6 @@ def record():
 # --- cuts ---------------------------------------------------------------------------------------
 
 
-def entries():
-    """(position behind it, is a flush, offset, place of its bytes, length)"""
-    found, at, end = [], 0, os.stat(LOG).st_size
-    with open(LOG, "rb") as f:
-        while at < end:
-            f.seek(at)
-            flush, offset, length = ENTRY.unpack(f.read(ENTRY.size))
-            found.append((at + ENTRY.size + length, flush, offset, at + ENTRY.size, length))
-            at = found[-1][0]
-    return found
-
-
-def apply(log, disk, entry, keep=lambda: True):
-    _, _, offset, place, length = entry
-    log.seek(place)
-    bytes_of_it = log.read(length)
-    for at in range(0, length, BLOCK):
-        if keep():
-            os.pwrite(disk, bytes_of_it[at:at + BLOCK], offset + at)
-
-
 def check_promises(promised):
     have = {(what, r["name"]) for what in ("vm", "image", "kernel") for r in listed(what)}
     for (what, name), files in promised.items():
@@ -227,21 +196,17 @@ def check_cut(promised, pulled):
     for image in listed("image"):
         if image["kind"] != "registered" and subprocess.run(["e2fsck", "-fn", image["path"]], capture_output=True).returncode:
             raise Problem(f"image {image['name']} is not whole")
-    names = vms()
-    if names:
-        must("vm", "start", sorted(names)[0])
-        must("vm", "kill", sorted(names)[0])
+    for name in sorted(vms()):
+        must("vm", "start", name)
+        if work_size(name) != read_database()[name]["disk"]:
+            raise Problem(f"{name}'s disk has {work_size(name)} bytes after a start, its record says {read_database()[name]['disk']}")
+        must("vm", "kill", name)
     if pull_otherwise("after") != pulled:
         raise Problem("a pull with the cache that the cut left gives another image")
     settled(cache=False)
 
 
-def cut(index, way, log, flushed, since, promised, pulled, rng):
-    run("cp", "--sparse=always", flushed, NOW)
-    disk = os.open(NOW, os.O_RDWR)
-    for entry in since:
-        apply(log, disk, entry, lambda: rng.random() < WAYS[way])
-    os.close(disk)
+def cut(index, way, promised, pulled):
     loop = mount(NOW)
     try:
         check_cut(promised, pulled)
@@ -255,20 +220,11 @@ def cut(index, way, log, flushed, since, promised, pulled, rng):
 
 
 def cuts(p, rng):
-    log, all_of_them = open(LOG, "rb"), entries()
-    places = [(i, way) for i in range(1, len(all_of_them) + 1) for way in WAYS]
+    all_of_them = entries()
+    places = distinct(all_of_them)[1:]
     if CUTS:
         places = sorted(rng.sample(places, min(CUTS, len(places))))
-    flushed = os.open(BEFORE, os.O_RDWR)
-    done, bad = 0, 0
-    for index, way in places:
-        last = max([i + 1 for i in range(index) if all_of_them[i][1]], default=0)
-        for entry in all_of_them[done:last]:
-            apply(log, flushed, entry)
-        done = max(done, last)
-        since = [e for e in all_of_them[last:index] if not e[1]]
-        position = all_of_them[index - 1][0]
-        bad += not cut(index, way, log, BEFORE, since, p.at(position), p.pulled, rng)
+    bad = sum(not cut(index, way, p.at(position), p.pulled) for index, way, position in each_cut(places, all_of_them, rng))
     flushes = sum(1 for e in all_of_them if e[1])
     print(f"{'not ok' if bad else 'ok'} power lost on {FS}: {len(places)} cuts among {len(all_of_them) - flushes} writes and {flushes} "
           f"flushes; {bad} bad", flush=True)

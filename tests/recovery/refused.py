@@ -51,6 +51,8 @@ def finish(ended, wanted):
         must("vm", "delete", "-f", "v")
     if wanted == "stopped" and have and have != wanted and ended.returncode:
         must("vm", "stop", "v")
+    if wanted == "running" and have == "stopping" and ended.returncode:
+        must("vm", "restart", "v")
 
 
 def check(name, status, was):

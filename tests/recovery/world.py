@@ -231,7 +231,7 @@ def read_database(folder=STATE):
         if result != [("ok",)] or db.execute("PRAGMA foreign_key_check").fetchall():
             raise Problem(f"the database: {result}")
         db.row_factory = sqlite3.Row
-        rows = db.execute("SELECT name, slot, remove, egress, coalesce(rules, '') AS rules FROM vms LEFT JOIN egress ON vm = id").fetchall()
+        rows = db.execute("SELECT name, slot, disk, remove, egress, coalesce(rules, '') AS rules FROM vms LEFT JOIN egress ON vm = id").fetchall()
         db.close()
         return {row["name"]: dict(row) for row in rows}
     finally:
@@ -283,9 +283,16 @@ def settled(may_have_failed=frozenset(), cache=True):
         time.sleep(0.05)
 
 
+def work_size(name):
+    return os.stat(f"{STATE}/vms/{read_database()[name]['slot']:03x}/work.ext4").st_size
+
+
 def check_disks(name):
-    slot = read_database()[name]["slot"]
+    """They are whole, and the work disk is no larger than its record says: one that is smaller grows at the next start."""
+    record = read_database()[name]
     for disk in ("root.ext4", "work.ext4"):
-        r = subprocess.run(["e2fsck", "-fn", f"{STATE}/vms/{slot:03x}/{disk}"], capture_output=True, text=True)
+        r = subprocess.run(["e2fsck", "-fn", f"{STATE}/vms/{record['slot']:03x}/{disk}"], capture_output=True, text=True)
         if r.returncode:
             raise Problem(f"{name}'s {disk}: {r.stdout[-300:]}")
+    if work_size(name) > record["disk"]:
+        raise Problem(f"{name}'s disk has {work_size(name)} bytes, its record says {record['disk']}")
