@@ -322,6 +322,82 @@ Test(workspace, what_is_deleted_is_named) {
     expect_text("test -e .git/banger-gone || echo none", "none\n");
 }
 
+/* --- sync.sh, as a guest's shell runs it ------------------------------------------------------- */
+
+static char scripts[PATH_MAX]; /* found before root is entered */
+
+/* Brings the host's repository into guest/repo once more: what it prints. */
+static char *bring(int wanted_status) {
+    char path[128], cache[128], file[128];
+    struct workspace_options options = options_for(path, cache, "repo");
+    struct workspace w;
+    struct err e = {0};
+    cr_assert_eq(workspace_open(&options, &w, &e), 0, "%s", e.text);
+    cr_assert_eq(workspace_prepare(&options, &w, &e), 0, "%s", e.text);
+    (void) snprintf(file, sizeof(file), "%s/names", root);
+    cleanup_fd int names = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cr_assert_eq(write(names, w.files, w.files_size), (ssize_t) w.files_size);
+    (void) snprintf(file, sizeof(file), "%s/stream.tar", root);
+    cleanup_fd int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cr_assert_eq(workspace_write_tar(&w, NULL, fd, &e), 0, "%s", e.text);
+    char *said = sh(GIT "export HOME=%s/guest; s=$(cat %s/packages.sh %s/sync.sh); status=0; part() { "
+                        "sh -c \"$s\" banger $1 %s/guest/repo '%s' '%s' '%s'; }\n"
+                        "{ part keep <names && part take <stream.tar; } || status=$?; test $status = %d",
+                    root, scripts, scripts, root, w.branch, w.head, w.state, wanted_status);
+    workspace_close(&w);
+    return said;
+}
+
+static void find_scripts(void) {
+    cr_assert_not_null(realpath("guest/images/guest", scripts));
+    make_root();
+    free(sh(REPO "git init -q; mkdir d e; echo x >d/x; echo y >d/y; echo x >e/x; echo out >out; git add .; "
+                 "git commit -qm 1"));
+    hand_over("repo", NULL, NULL, 0);
+}
+TestSuite(sync, .init = find_scripts, .fini = remove_root);
+
+Test(sync, a_folder_becomes_a_file) {
+    free(sh(THERE "echo mine >d/mine; echo '*.o' >.git/info/exclude; echo o >d/x.o"));
+    free(sh(HERE "git rm -qr d; echo file >d; git add d; git commit -qm 2"));
+    cleanup_free char *said = bring(0);
+    cr_expect(strstr(said, "what was there is refs/banger/before-"), "%s", said);
+    same_checkout();
+    expect_text("cat d; r=$(git for-each-ref --format='%(refname)' refs/banger); git show $r:d/mine $r:d/y",
+                "file\nmine\ny\n");
+    free(sh(HERE "rm d; mkdir d; echo again >d/x; git add d; git commit -qm 3"));
+    free(bring(0));
+    same_checkout();
+    expect_text("cat d/x; git for-each-ref refs/banger | wc -l; ls -A .git | grep -c '^banger-kept' || true",
+                "again\n1\n0\n");
+}
+
+Test(sync, a_folder_becomes_a_link) {
+    free(sh(HERE "git rm -qr d; ln -s e d; git add d; git commit -qm 2"));
+    free(bring(0));
+    same_checkout();
+    expect_text("readlink d; ls e", "e\nx\n");
+}
+
+/* Of the guest's own: a link that leads out of the checkout, a folder in place of a file. */
+Test(sync, what_a_link_leads_to_stays) {
+    free(sh("mkdir guest/outside; mkdir guest/outside/x; echo kept >guest/outside/x/kept; cp -r guest/outside/x "
+            "guest/outside/y"));
+    free(sh(THERE "rm -r d; ln -s ../outside d; rm out; mkdir out; echo mine >out/mine"));
+    free(sh(HERE "git rm -q d/y out; git commit -qm 2; echo X >d/x"));
+    free(bring(0));
+    expect_text("cat d/x ../outside/x/kept ../outside/y/kept out/mine", "X\nkept\nkept\nmine\n");
+}
+
+Test(sync, a_repository_in_the_way_stays) {
+    free(sh(THERE "git init -q d/own; echo precious >d/own/file; git -C d/own add .; git -C d/own commit -qm own"));
+    free(sh(HERE "git rm -qr d; echo file >d; git add d; git commit -qm 2"));
+    cleanup_free char *said = bring(124);
+    cr_expect(strstr(said, "banger: d is a file on the host, and in the guest a folder with a repository in it"), "%s",
+              said);
+    expect_text("cat d/own/file d/x", "precious\nx\n");
+}
+
 /* What one leaves that is killed is removed by the next, and what another is at work in is not. */
 Test(workspace, scratch_of_the_dead_goes) {
     char path[128], cache[128];

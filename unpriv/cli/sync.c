@@ -1,6 +1,7 @@
 #include "sync.h"
 
 #include "../../common/cleanup.h"
+#include "../../common/io.h"
 #include "../workspace/workspace.h"
 #include "channel.h"
 #include "client.h"
@@ -75,11 +76,13 @@ static int is_there(struct sync *s, struct err *e) {
     return r < 0 ? r : strcmp(state, s->workspace.state) == 0;
 }
 
-static int bring(struct sync *s, struct err *e) {
-    s->streams[0] = s->tar;
+/* One part of sync.sh, with that on its standard input. */
+static int run_part(struct sync *s, const char *part, int input, struct err *e) {
+    s->streams[0] = input;
     s->streams[1] = s->streams[2] = STDERR_FILENO;
     cJSON *args = client_named(s->vm);
-    const char *const words[] = {s->folder, s->workspace.branch, s->workspace.head, s->workspace.state, NULL};
+    const struct workspace *w = &s->workspace;
+    const char *const words[] = {part, s->folder, w->branch, w->head, w->state, NULL};
     if (provision_script(args, "sync.sh", words, e)) {
         cJSON_Delete(args);
         return -e->code;
@@ -90,6 +93,17 @@ static int bring(struct sync *s, struct err *e) {
         r = err_set(e, ECHILD, "the workspace of VM %s could not be brought up to date: what it printed says why",
                     s->vm);
     return r;
+}
+
+/* First the files' names alone: what has to make room for them cannot be known while a tar is unpacked. */
+static int bring(struct sync *s, struct err *e) {
+    const struct workspace *w = &s->workspace;
+    cleanup_fd int names = memfd_create("names", MFD_CLOEXEC);
+    int r = names < 0 ? -errno : io_write(names, w->files, w->files_size);
+    if (r < 0 || lseek(names, 0, SEEK_SET) < 0)
+        return err_sys(e, r ? -r : errno, "cannot write the list of files");
+    r = run_part(s, "keep", names, e);
+    return r < 0 ? r : run_part(s, "take", s->tar, e);
 }
 
 /* The VM's record follows once the files are there. */
