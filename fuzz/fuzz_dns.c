@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct zone zone = {.subnet = 0xac100000u, .server = 0x7f000001u, .user = "ann.lee"};
 
 static void fill(void) {
-    static const struct dns_name hosts[] = {{0, 0xac100002u, "box"}, {300, 0xac10012eu, "far"}};
+    static const struct dns_name hosts[] = {{0, 0xac100002u, 1, "box"}, {300, 0xac10012eu, 0, "far"}};
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         if (zone_take(&zone, &hosts[i]))
             abort();

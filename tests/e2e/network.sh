@@ -41,6 +41,8 @@ one6=$(six alice one) two6=$(six alice two) other6=$(six bob other)
 contains "who makes a VM hears how far its IPv6 goes" "$(cat "$WORLD/one.err")" "IPv6 ends at this host"
 equal "a guest has its IPv6 address and no other" \
     "$(alice vm exec one -- ip -6 -o addr show dev eth0 | awk '{print $4}')" "$one6/118"
+names=$(alice daemon status --json | jq -r .dns)
+equal "IPv6: its name has that address too" "$(dig "@${names%:*}" -p "${names#*:}" +short one.vm AAAA)" "$one6"
 check "IPv6: one account's guests reach each other" pings alice one "$two6"
 check "IPv6: another account's guest is out of reach" cannot pings alice one "$other6"
 check "IPv6: alice's host processes reach her guest" host_pings as alice ping -6 -c 1 -W 2 "$one6"

@@ -13,10 +13,14 @@
 
 static struct zone zone = {.subnet = SUBNET, .server = 0x7f000001u, .serial = 7, .user = "ann.lee"};
 
-static void run(uint32_t slot, const char *name, int runs) {
-    struct dns_name change = {.slot = slot, .address = runs ? addr_guest(SUBNET, slot) : 0};
+static void run_with(uint32_t slot, const char *name, int runs, int ipv6) {
+    struct dns_name change = {.slot = slot, .address = runs ? addr_guest(SUBNET, slot) : 0, .ipv6 = (uint32_t) ipv6};
     (void) snprintf(change.name, sizeof(change.name), "%s", name);
     cr_assert_eq(zone_take(&zone, &change), 0);
+}
+
+static void run(uint32_t slot, const char *name, int runs) {
+    run_with(slot, name, runs, 0);
 }
 
 /* The answer as dig's short form: "RCODE [aa] [tc] | answer | authority". */
@@ -71,6 +75,19 @@ Test(dns, answers_for_running_vms) {
     run(0, "new", 1);
     cr_expect_str_eq(ask("new.vm.", LDNS_RR_TYPE_A), "NOERROR aa|new.vm.\t5\tIN\tA\t172.16.0.2\n|");
     expect(ask("box.vm.", LDNS_RR_TYPE_A), "NXDOMAIN aa||", SOA("vm."));
+}
+
+Test(dns, knows_who_has_ipv6_too) {
+    run_with(0, "six", 1, 1);
+    run(5, "four", 1);
+    cr_expect_str_eq(ask("six.vm.", LDNS_RR_TYPE_A), "NOERROR aa|six.vm.\t5\tIN\tA\t172.16.0.2\n|");
+    cr_expect_str_eq(ask("Six.ann.lee.vm.", LDNS_RR_TYPE_AAAA),
+                     "NOERROR aa|Six.ann.lee.vm.\t5\tIN\tAAAA\tfd62:616e:6765::ac10:2\n|");
+    cr_expect_str_eq(ask("six.vm.", LDNS_RR_TYPE_ANY), "NOERROR aa|six.vm.\t5\tIN\tA\t172.16.0.2\n|");
+    expect(ask("four.vm.", LDNS_RR_TYPE_AAAA), "NOERROR aa||", SOA("vm."));
+    expect(ask("_dns.vm.", LDNS_RR_TYPE_AAAA), "NOERROR aa||", SOA("vm."));
+    run(0, "six", 1);
+    expect(ask("six.vm.", LDNS_RR_TYPE_AAAA), "NOERROR aa||", SOA("vm."));
 }
 
 Test(dns, says_what_is_not_there) {
@@ -188,6 +205,8 @@ Test(dns, takes_no_change_that_is_none) {
     cr_expect_eq(zone_take(&zone, &change), -EINVAL, "no name");
     memset(change.name, 'a', sizeof(change.name));
     cr_expect_eq(zone_take(&zone, &change), -EINVAL, "no end");
+    change = (struct dns_name){.slot = 1, .address = 1, .ipv6 = 2, .name = "x"};
+    cr_expect_eq(zone_take(&zone, &change), -EINVAL, "neither with nor without");
     cr_expect_eq(zone.serial, 7);
 }
 

@@ -64,12 +64,22 @@ static int add_address(const char *owner, uint32_t address, ldns_pkt *answer) {
     return add(answer, LDNS_SECTION_ANSWER, "%s %d IN A %s", owner, ANSWER_TTL, text);
 }
 
+static int add_address6(const char *owner, uint32_t address, ldns_pkt *answer) {
+    char text[INET6_ADDRSTRLEN];
+    uint8_t in[16];
+    addr_ipv6(in, address);
+    (void) inet_ntop(AF_INET6, in, text, sizeof(text));
+    return add(answer, LDNS_SECTION_ANSWER, "%s %d IN AAAA %s", owner, ANSWER_TTL, text);
+}
+
 /* What there is of `type` at `owner`, in the asker's own spelling. */
 static int add_found(const struct zone *zone, const struct zone_answer *found, const char *owner, ldns_rr_type type,
                      ldns_pkt *answer) {
     const int any = type == LDNS_RR_TYPE_ANY; /* one record will do (RFC 8482, 4.1) */
     if (found->kind == ZONE_HOST && (any || type == LDNS_RR_TYPE_A))
         return add_address(owner, found->address, answer);
+    if (found->kind == ZONE_HOST && found->ipv6 && type == LDNS_RR_TYPE_AAAA)
+        return add_address6(owner, found->address, answer);
     if (found->kind == ZONE_POINTER && (any || type == LDNS_RR_TYPE_PTR))
         return add(answer, LDNS_SECTION_ANSWER, "%s %d IN PTR %s." ZONE_NAME, owner, ANSWER_TTL, found->name);
     if (found->kind == ZONE_APEX && (any || type == LDNS_RR_TYPE_SOA))

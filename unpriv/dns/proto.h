@@ -29,6 +29,7 @@ struct dns_hello {
 struct dns_name {
     uint32_t slot;
     uint32_t address; /* host byte order */
+    uint32_t ipv6;    /* 1: and the IPv6 address that goes with it (addr_ipv6) */
     char name[DNS_NAME_SIZE];
 };
 

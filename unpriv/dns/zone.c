@@ -9,10 +9,11 @@
 
 int zone_take(struct zone *zone, const struct dns_name *change) {
     const size_t length = strnlen(change->name, DNS_NAME_SIZE);
-    if (change->slot >= SLOT_MAX || length == DNS_NAME_SIZE || (change->address && length == 0))
+    if (change->slot >= SLOT_MAX || length == DNS_NAME_SIZE || (change->address && length == 0) || change->ipv6 > 1)
         return -EINVAL;
     struct zone_host *host = &zone->hosts[change->slot];
     host->address = change->address;
+    host->ipv6 = (uint8_t) change->ipv6;
     host->length = (uint8_t) length;
     memcpy(host->name, change->name, DNS_NAME_SIZE);
     zone->serial++;
@@ -57,6 +58,7 @@ static void find_host(const struct zone *zone, const char *name, size_t length, 
         if (host->address && host->length == length && memcmp(host->name, name, length) == 0) {
             answer->kind = ZONE_HOST;
             answer->address = host->address;
+            answer->ipv6 = host->ipv6;
             return;
         }
     }

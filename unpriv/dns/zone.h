@@ -18,6 +18,7 @@ struct zone {
     char user[DNS_USER_SIZE]; /* lower case, "" for none: NAME.USER.vm is NAME.vm */
     struct zone_host {
         uint32_t address; /* 0: none */
+        uint8_t ipv6;     /* 1: also the IPv6 address that goes with it */
         uint8_t length;
         char name[DNS_NAME_SIZE]; /* lower case */
     } hosts[SLOT_MAX];
@@ -34,6 +35,7 @@ enum zone_kind {
 struct zone_answer {
     enum zone_kind kind;
     uint32_t address; /* ZONE_HOST */
+    int ipv6;         /* of it: 1 where there is the IPv6 address too */
     const char *name; /* ZONE_POINTER: a VM's name */
     char origin[40];  /* the zone it is in: owner of the SOA; not of ZONE_FOREIGN */
 };

@@ -28,6 +28,7 @@ static void tell(const struct vm_record *r) {
     struct dns_name name = {.slot = r->slot};
     if (r->state == VM_RUNNING && r->subnet)
         name.address = addr_guest(r->subnet, r->slot);
+    name.ipv6 = name.address && r->ipv6;
     memcpy(name.name, r->name, sizeof(name.name));
     if (control >= 0 && io_write(control, &name, sizeof(name)))
         (void) shutdown(control, SHUT_RDWR);
