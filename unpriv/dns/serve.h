@@ -17,7 +17,7 @@ struct serve {
 int serve_bind(struct serve *s, uint32_t address, struct err *e);
 
 /* Answers until the engine's end is closed (0) or says what no engine says (-EBADMSG). Bounds:
- * SERVE_RATE queries a second; SERVE_CONNECTIONS over TCP, of which a new one takes the place of
+ * SERVE_RATE queries a second, of all who ask; SERVE_CONNECTIONS over TCP, of which a new one takes the place of
  * that which has been silent longest; SERVE_IDLE_MS for the next query on one. */
 #define SERVE_RATE        2000
 #define SERVE_CONNECTIONS 16
