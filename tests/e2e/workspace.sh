@@ -66,6 +66,12 @@ alice vm exec work --auto-prepare -- true 2>/dev/null
 equal "--auto-prepare: a file that is back" "$(alice vm exec work -- sh -c 'cat sub/one; tail -n 1 Makefile')" "edited
 	@echo made; test -z \"\$\$(git status --porcelain)\""
 equal "--auto-prepare: kept is only what the guest changed" "$(alice vm exec work -- sh -c 'git for-each-ref refs/banger | wc -l')" 2
+as alice sh -ec 'cd repo; mv sub ~/sub; git rm -qr --cached sub; echo file >sub; git add sub'
+alice vm exec work -- sh -c 'echo mine >sub/mine'
+capture alice vm exec work --auto-prepare -- sh -c 'cat sub; r=$(git for-each-ref --sort=-committerdate --count=1 --format="%(refname)" refs/banger); git show $r:sub/mine'
+equal "--auto-prepare: a folder became a file, and what was in it is kept" "$status/$out" "0/file
+mine"
+as alice sh -ec 'cd repo; rm sub; mv ~/sub sub; git reset -q'
 mv /home/alice/repo /home/alice/moved
 capture alice vm exec work --auto-prepare -- true
 contains "--auto-prepare: the repository is gone: said" "$status $err" "125 banger: cannot read /home/alice/repo: No such file or directory"
