@@ -118,6 +118,12 @@ capture alice vm cp copy:data got/there
 equal "the next copy out of it" "$status/$(sha256sum </home/alice/got/there)" "0/$new"
 capture alice vm cp "$WORLD/data" copy:there
 equal "the next copy into it" "$status/$(in_guest 'sha256sum </root/there')" "0/$new"
+# What a copy that was killed between its last two calls leaves.
+in_guest 'echo half >/root/.banger-cp-0123456789abcdef; ln -s x /root/.banger-cp-fedcba9876543210'
+as alice sh -c 'echo half >got/.banger-cp-0123456789abcdef; ln -s x got/.banger-cp-fedcba9876543210'
+alice vm cp copy:data got/there >/dev/null 2>&1
+alice vm cp "$WORLD/data" copy:there >/dev/null 2>&1
+equal "what a killed copy left goes with the next" "$(left_here)$(left_there)" ""
 as alice mkdir -m 750 tree/kept
 for file in one two three; do as alice head -c 8M "$WORLD/data" | as alice tee tree/kept/$file >/dev/null; done
 broken_off tree/kept copy:/srv 1
