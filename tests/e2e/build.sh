@@ -60,7 +60,7 @@ as alice sh -c 'printf "echo before the end; exit 3\n" >fails.sh'
 capture alice image build --name failed --from-image small --script fails.sh --no-nat
 equal "a script that fails: its status" "$status" 3
 contains "a script that fails: its output" "$out" "before the end"
-contains "a script that fails: said in a sentence" "$err" "status 3"
+contains "a script that fails: said in a sentence" "$err" "banger: image failed is not made: what ran in the guest ended with status 3"
 capture alice image build --name failed --from-image small --packages broken --no-nat
 equal "a package that is not there" "$status" 1
 contains "a package that is not there: the manager's words" "$err" "no such package"

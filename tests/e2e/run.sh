@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . tests/lib.sh
 . tests/e2e/setup.sh
 
-parts=(refusals config headline exec workspace anyimage build recipes kernels lifecycle session copy idle disks registered network dns egress publish hostile cancel crash recover seeing firecracker)
+parts=(refusals config headline exec workspace anyimage build apt recipes kernels lifecycle session copy idle disks registered network dns egress publish hostile cancel crash recover seeing firecracker)
 case ${1:-} in
 -*) mapfile -t parts < <(printf '%s\n' "${parts[@]}" | grep -vxF -e "${1#-}") ;;
 ?*) parts=("$@") ;;

@@ -213,6 +213,9 @@ int command_image_build(const struct invocation *in) {
     const struct channel_end *end = &b->session.prepared;
     if (end->interrupted)
         return 128 + end->interrupted;
+    if (end->status) /* the VM's own name says nothing to who builds an image */
+        (void) err_set(&b->error, ECHILD, "image %s is not made: what ran in the guest ended with status %d, see above",
+                       b->name, end->status);
     int status = session_failed(r, &b->error);
     return status == EXIT_OWN && end->status ? end->status : status;
 }

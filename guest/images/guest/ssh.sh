@@ -20,7 +20,7 @@ if ! find_sshd > /dev/null; then
 fi
 sshd=$(find_sshd) || die 'sshd is not where it is looked for (/usr/sbin, /usr/bin, /sbin)'
 
-# By key only; what stands first in the file holds.
+# By key only; what stands first in the file holds. A package's own script may have started sshd without it.
 if ! grep -qs '^# banger' /etc/ssh/sshd_config; then
     mkdir -p /etc/ssh
     [ ! -f /etc/ssh/sshd_config ] || mv /etc/ssh/sshd_config /etc/ssh/sshd_config.image
@@ -29,6 +29,7 @@ if ! grep -qs '^# banger' /etc/ssh/sshd_config; then
         [ ! -f /etc/ssh/sshd_config.image ] || cat /etc/ssh/sshd_config.image
     } > /etc/ssh/sshd_config
     rm -f /etc/ssh/sshd_config.image
+    again=1
 fi
 # An account that is locked ("!") has no login at all, one without a password ("*") has.
 [ ! -f /etc/shadow ] || sed -i 's/^root:!*\**:/root:*:/' /etc/shadow
@@ -40,5 +41,5 @@ if [ "$(init_name)" = systemd ]; then
     [ -e /lib/systemd/system/ssh.service ] || [ -e /usr/lib/systemd/system/ssh.service ] || unit=sshd
     service "$unit" "$sshd"
 else
-    service sshd "mkdir -p /run/sshd; ssh-keygen -A; exec $sshd"
+    service sshd "mkdir -p /run/sshd; ssh-keygen -A; $sshd"
 fi || die "sshd was installed but does not start: see its messages with vm exec"
