@@ -14,6 +14,7 @@
 ## coverage    lines and branches of the helper that its suites reach
 ## faults      every system call of the helper failed by every errno, and killed there
 ## scale       as root: 1,000 rounds of start and stop with a VMM that does nothing, and 44 real guests
+## docker      as root: docker installed into an image by its apt, and used in a guest
 ## recovery    as root: every process killed at every step, and power lost at every write
 ## fuzz        each fuzz target for TIME seconds (default 60)
 ## fuzz-coverage  lines of the readers of foreign images and kernels that the seeds reach
@@ -179,7 +180,7 @@ $(BUILD)/bangerd-brief: $(call object,$(filter-out $(BRIEF_SRC),$(DAEMON_SRC))) 
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIB)
 
 # --- checks ------------------------------------------------------------------
-.PHONY: unit fuzz-build fuzz-coverage scale faults recovery coverage attacks attacks-mutants guest-kernel
+.PHONY: unit fuzz-build fuzz-coverage scale docker faults recovery coverage attacks attacks-mutants guest-kernel
 unit: $(BUILD)/unit build
 	$(BUILD)/unit --jobs 2 --quiet
 check: test-deps
@@ -221,6 +222,8 @@ coverage: test-deps build $(BUILD)/coverage/banger-helper $(COUNTED_SEEDS) $(BUI
 scale: test-deps build
 	@tests/world.sh tests/scale/run.sh
 	@tests/world.sh tests/scale/guests.sh
+docker: test-deps build
+	@tests/world.sh tests/e2e/run.sh docker
 faults: test-deps build
 	@tests/faults/all.sh
 recovery: test-deps build

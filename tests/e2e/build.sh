@@ -19,6 +19,11 @@ case " $* " in
     printf '#!/bin/sh\necho key >/etc/ssh/ssh_host_ed25519_key\n' >/bin/ssh-keygen
     chmod 755 /usr/sbin/sshd /bin/ssh-keygen
     ;;
+*" docker "*)
+    printf '#!/bin/sh\necho runs >/run/dockerd; exec sleep 1000\n' >/bin/dockerd
+    printf '#!/bin/sh\n[ $1 = info ] && grep -q runs /run/dockerd\n' >/bin/docker
+    chmod 755 /bin/dockerd /bin/docker
+    ;;
 esac
 SH
 chmod 755 "$small/sbin/apk"
@@ -37,7 +42,7 @@ i=0; while [ $i -lt 2000 ]; do echo "a-deleted-secret-$i"; i=$((i + 1)); done >/
 echo key >/etc/ssh_host; mkdir -p /etc/ssh; echo host key >/etc/ssh/ssh_host_rsa_key
 SH
 before=$SECONDS
-capture alice image build --name made --from-image small --packages jq,git --script script.sh --no-nat
+capture alice image build --name made --from-image small --packages jq,git --docker --script script.sh --no-nat
 echo "image build in $((SECONDS - before)) s"
 equal "image build: status" "$status" 0
 contains "image build: the script's output" "$out" "building as 0 in /root"
@@ -51,10 +56,12 @@ check "image build: nothing of deleted files is in it" [ "$(grep -c a-deleted-se
 check "image build: no host key, no log" [ "$(debugfs -R 'ls -p /etc/ssh' "$file" 2>/dev/null | grep -c host)$(debugfs -R 'cat /var/log/messages' "$file" 2>/dev/null)" = 0 ]
 capture alice vm run --rm --memory 256M --image made
 equal "image build: the new image runs as the base does" "$out" "made by the script
-add --no-cache jq git"
-capture alice vm run --rm --memory 256M --image made -- sh -c 'cd /root; echo *; echo $FROM'
-equal "image build: /root is the script's" "$out" "lost+found made
-base"
+add --no-cache jq git
+add --no-cache docker"
+capture alice vm run --rm --memory 256M --image made -- sh -c 'cd /root; echo *; echo $FROM; timeout 20 sh -c "until docker info; do sleep 1; done" && cat /run/dockerd'
+equal "image build: /root is the script's, and docker runs" "$out" "lost+found made
+base
+runs"
 
 as alice sh -c 'printf "echo before the end; exit 3\n" >fails.sh'
 capture alice image build --name failed --from-image small --script fails.sh --no-nat
@@ -91,10 +98,11 @@ equal "--with-ssh: sshd runs, root may log in" \
 add --no-cache openssh
 # banger
 PermitRootLogin prohibit-password"
+alice vm exec ssh -- sh -c 'echo "echo after >>/run/sshd-started" >>/etc/banger/boot'
 alice vm stop ssh >/dev/null 2>&1
 alice vm start ssh >/dev/null 2>&1
-has_started() { [ "$(alice vm exec ssh -- cut -d' ' -f1 /run/sshd-started 2>/dev/null)" = sshd ]; }
-check "--with-ssh: it is started at the next boot too" until_true 10 has_started
+has_started() { [ "$(alice vm exec ssh -- cut -d' ' -f1 /run/sshd-started 2>/dev/null)" = $'sshd\nafter' ]; }
+check "--with-ssh: it is started at the next boot too, and what else is to be" until_true 10 has_started
 alice vm delete -f ssh >/dev/null
 rm "$small/sbin/apk"
 alice image delete small >/dev/null 2>&1

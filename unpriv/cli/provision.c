@@ -137,7 +137,7 @@ static int arguments(struct build *b, cJSON *args) {
     (void) cJSON_AddStringToObject(machine, "vmm", config_text(b->in, CONFIG_VMM));
     (void) cJSON_AddNumberToObject(machine, "root_size", (double) ((size > base ? size : base) + BUILD_ROOM));
     (void) cJSON_AddStringToObject(machine, "egress", options_given(b->in, OPT_NO_NAT) ? "none" : "nat");
-    static const char *const scripts[] = {"build.sh", NULL};
+    static const char *const scripts[] = {"modules.sh", "build.sh", NULL};
     cJSON *words = r < 0 ? NULL : shell_words(cJSON_AddObjectToObject(machine, "prepare"), scripts, &b->error);
     if (!words)
         return -b->error.code;

@@ -68,13 +68,17 @@ check_host() {
     done
 }
 
-# The options' packages, each with a comma before it; in `extras` what extras.sh is to install.
-extras=
+# The options' packages, each with a comma before it; in `extras` what extras.sh is to install, in `modules` the
+# package of the kernel (the catalog's debian-cloud) whose modules docker wants.
+extras='' modules=''
 options() {
     more=
     for option in $(echo "${BANGER_DEBIAN_OPTIONS:-}" | tr ',' ' '); do
         case $option in
-        docker) more=$more,docker.io,iptables ;;
+        docker)
+            modules=linux-image-cloud-amd64
+            more=$more,docker.io,iptables,apparmor,kmod
+            ;;
         jq) more=$more,jq ;;
         mise | opencode | claude | pi)
             extras="$extras $option"
@@ -110,6 +114,7 @@ main() {
         --aptopt='Acquire::Languages "none"' --aptopt='Apt::Install-Recommends "false"' \
         --customize-hook="sync-in '$here/tree' /" \
         --customize-hook="cd \"\$1\" && chown -h 0:0 $laid && chmod u=rwX,go=rX $laid" \
+        ${modules:+"--customize-hook=copy-in '$here/../guest/modules.sh' /tmp" "--customize-hook=chroot \"\$1\" sh -c '. /tmp/modules.sh; kernel_modules $modules' && rm \"\$1/tmp/modules.sh\""} \
         ${extras:+"--customize-hook=copy-in '$here/extras.sh' /tmp" "--customize-hook=chroot \"\$1\" sh /tmp/extras.sh$extras && rm \"\$1/tmp/extras.sh\""} \
         --customize-hook='chroot "$1" sh /usr/lib/banger/finish && rm -r "$1/usr/lib/banger"' \
         "$suite" -

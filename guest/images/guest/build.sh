@@ -19,21 +19,37 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# Overlays stand for all that docker needs of a kernel: a distribution's has it in modules, one made for guests built in.
+has_modules() { modprobe -q overlay 2> /dev/null || grep -qw overlay /proc/filesystems; }
+# Those of Debian's kernels are in their packages.
+container_modules() {
+    [ "$(manager || true)" = apt-get ] || return 0
+    install_packages kmod
+    kernel_modules "linux-image-$(uname -r)" < /dev/null ||
+        die "docker wants modules of the kernel $(uname -r), whose package apt-get could not fetch: \`banger kernel pull NAME --force\` brings the release that mirrors have now, and \`make guest-kernel\` makes a kernel that needs none"
+}
+docker_answers() {
+    for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        docker info > /dev/null 2>&1 && return 0
+        [ "$try" -lt 12 ] && sleep 5
+    done
+    docker info
+}
+
 if [ -n "$packages" ]; then
     # shellcheck disable=SC2086 # one word a package
     install_packages $packages
 fi
 if [ "$docker" -eq 1 ]; then
+    has_modules || container_modules
     case $(manager || true) in
-    apt-get) install_packages docker.io ;;
+    apt-get) install_packages docker.io apparmor ;; # which Debian's kernels have on, and docker then asks for
     dnf | microdnf | yum) install_packages moby-engine ;;
     *) install_packages docker ;;
     esac
-    case $(init_name) in
-    systemd) systemctl enable docker ;;
-    openrc) rc-update add docker default ;;
-    *) service docker dockerd ;;
-    esac || die 'docker was installed but cannot be enabled'
+    { service docker 'dockerd > /var/log/docker.log 2>&1 &' && docker_answers; } ||
+        die "docker was installed but does not run on the kernel $(uname -r), which may lack overlays, bridges or netfilter: --kernel names another, and \`make guest-kernel\` makes one that has them"
+    rm -f /etc/docker/key.json /var/lib/docker/engine-id # which docker this is
 fi
 if [ -n "$script" ]; then
     cd /root
