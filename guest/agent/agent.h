@@ -81,8 +81,8 @@ void agent_modules_load(const char *folder);
 
 /* Blocks that an ext4 with this superblock has on a device of so many bytes, where it has fewer now; else 0. */
 uint64_t agent_ext4_room(const uint8_t super[1024], uint64_t bytes);
-/* Mounts an ext4; where its device has become larger, it grows. That it cannot grow is told, not fatal. 0 or a
- * negative errno. */
+/* Mounts an ext4, after e2fsck where that is there and the kernel finds it damaged; where its device has become larger,
+ * it grows. That it cannot grow is told, not fatal. 0 or a negative errno. */
 int agent_disk_mount(const char *device, const char *target);
 
 /* Brings up lo, and eth0 where there is one with the command line's addresses and gateways. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SUPER_AT       1024
@@ -54,7 +55,7 @@ static void disk_grow(const char *target, uint64_t blocks) {
         (void) close(fd);
 }
 
-int agent_disk_mount(const char *device, const char *target) {
+static int mount_grown(const char *device, const char *target) {
     /* What a disk has grown by is a hole: its new inode tables are zeros already. */
     const uint64_t room = disk_room(device);
     if (mount(device, target, "ext4", MS_RELATIME, room ? "noinit_itable" : NULL) < 0)
@@ -62,4 +63,30 @@ int agent_disk_mount(const char *device, const char *target) {
     if (room)
         disk_grow(target, room);
     return 0;
+}
+
+/* By the image's own e2fsck, where it is there already and has one. */
+static int disk_mend(const char *device) {
+    char *const argv[] = {(char *) "e2fsck", (char *) "-p", (char *) device, NULL};
+    char *const envp[] = {NULL};
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void) execve("/sbin/e2fsck", argv, envp);
+        (void) execve("/usr/sbin/e2fsck", argv, envp);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) <= 1 ? 0 : -EUCLEAN;
+}
+
+int agent_disk_mount(const char *device, const char *target) {
+    /* Superblock and descriptors of a disk that grew are one write, which a loss of power may leave in part. The
+     * journal has both, and the kernel looks at the descriptors before it replays that; e2fsck after. */
+    int code = mount_grown(device, target);
+    if (code != -EUCLEAN || disk_mend(device) < 0)
+        return code;
+    agent_log("%s was not whole: e2fsck has mended it", device);
+    return mount_grown(device, target);
 }
