@@ -4,6 +4,7 @@ whose writes are logged (logdisk.c), and has its file system follow. Then
   for cuts anywhere in that log   the disk as the cut leaves it (disklog.py) is mounted by the agent's own code on this
                                   kernel (grown.c): what was written before is there, e2fsck finds nothing, and it
                                   has its whole size, where this machine lets root resize (CAP_SYS_RESOURCE)
+  for a write of it cut in two    the same, where the kernel refuses the disk until e2fsck has been there
   for those before it has grown   the same, with a guest that boots from it and has it grow
   and at some places of the log   the VMM is killed when the guest has come there, and the next start makes it good
 
@@ -207,6 +208,35 @@ def boots(promised, rng):
     return not bad
 
 
+def refused(image):
+    """Whether the kernel does not even look into its journal."""
+    loop = run("losetup", "--find", "--show", image)
+    r = subprocess.run(["mount", "-o", "ro,noload", loop, TARGET], capture_output=True)
+    if r.returncode == 0:
+        run("umount", TARGET)
+    run("losetup", "--detach", loop)
+    return r.returncode != 0
+
+
+def torn(promised):
+    """Of the write that has the superblock with the last size its first block alone: what the agent has e2fsck for."""
+    all_of_them = entries()
+    last = growing(all_of_them) - 1
+    first = iter([True])
+    run("cp", "--sparse=always", FIRST, NOW)
+    with open(LOG, "rb") as log, open(NOW, "r+b", buffering=0) as disk:
+        for entry in all_of_them[:last]:
+            apply(log, disk.fileno(), entry)
+        apply(log, disk.fileno(), all_of_them[last], lambda: next(first, False))
+    how = "refused at first" if refused(NOW) else "not refused"
+    replace(NOW)
+    good = cut(mend_here, last + 1, "the first block", promised[0])
+    if not CUTS:
+        good = cut(mend_by_guest, last + 1, "the first block", promised[0]) and good
+    print(f"{'ok' if good else 'not ok'} that write cut in two: the disk is {how}", flush=True)
+    return good
+
+
 # --- kills ------------------------------------------------------------------------------------
 
 
@@ -258,10 +288,10 @@ def main():
     begin = time.monotonic()
     promised = record()
     print(f"    recorded in {time.monotonic() - begin:.0f} s", flush=True)
-    results = [cuts(promised, rng)]
+    results = [cuts(promised, rng), torn(promised)]
     if not CUTS or rng.random() < 0.5:
         results.append(boots(promised, rng))
-    if not CUTS or len(results) == 1:
+    if not CUTS or len(results) == 2:
         results.append(kills(promised, rng, 1 if CUTS else KILLS))
     must("vm", "delete", "-f", VM)
     settled(cache=False)
