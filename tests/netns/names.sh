@@ -82,6 +82,7 @@ for uplink in "domain up0 ~." "default-route up0 yes"; do
     check "$uplink: others are not" until_true 5 is example.org 192.0.2.1
     contains "$uplink: what is not there" "$(dig @127.0.0.53 none.vm)" NXDOMAIN
     ann daemon stop >/dev/null
+    check "$uplink: banger-dns goes with its daemon" until_true 5 sh -c '! ss -Hlntu "sport = :42069" | grep -q .'
     resolvectl flush-caches
     check "$uplink: without a daemon the others are still there" is a.example.org 192.0.2.1
     (cd / && exec setpriv --reuid eve --regid eve --clear-groups dnsmasq --keep-in-foreground --no-hosts --no-resolv --bind-interfaces \
