@@ -394,7 +394,8 @@ static const char run_details[] =
     "is the command's, 128+n when signal n ended it, 125 when banger itself failed.";
 static const char pull_details[] =
     "REF is [HOST[:PORT]/]PATH[:TAG][@sha256:HEX], with at least one of '/', ':' and '@'. Mirrors and\n"
-    "registries without https are set in banger.toml(5).";
+    "registries without https are set in banger.toml(5). Of a REF that is here the registry is asked\n"
+    "again: where its tag has moved, the new image takes the name.";
 static const char load_details[] =
     "An OCI layout (a folder, or the tar archive of one: skopeo, buildah, podman) or an archive\n"
     "of `docker save`. Every digest is checked.";
