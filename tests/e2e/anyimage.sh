@@ -5,7 +5,7 @@
 # keep_image ACCOUNT NAME CONFIG FOLDER: an image of the folder's tree.
 keep_image() {
     as "$1" banger daemon status >/dev/null
-    tar -C "$4" --numeric-owner -c . | (exec runuser -u "$1" -- env -i HOME="/home/$1" python3 tests/e2e/import.py "$2" "$3")
+    tar -C "$4" --numeric-owner -c . | (exec runuser -u "$1" -- env -i HOME="/home/$1" python3 "$WORLD/import.py" "$2" "$3")
 }
 
 one=$WORLD/one

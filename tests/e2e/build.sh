@@ -30,7 +30,7 @@ chmod 755 "$small/sbin/apk"
 echo 'root:!:19000:0:::::' >"$small/etc/shadow"
 echo kept >"$small/root/before"
 printf 'a log\n' >"$small/var/log/messages"
-keep_small() { tar -C "$small" --numeric-owner -c . | (exec runuser -u alice -- env -i HOME=/home/alice python3 tests/e2e/import.py small "$1"); }
+keep_small() { tar -C "$small" --numeric-owner -c . | (exec runuser -u alice -- env -i HOME=/home/alice python3 "$WORLD/import.py" small "$1"); }
 alice daemon status >/dev/null
 check "a base image" keep_small '{"env":["FROM=base"],"cmd":["cat","/root/made","/etc/apk/asked"]}'
 

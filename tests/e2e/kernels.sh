@@ -42,7 +42,7 @@ equal "kernel rm" "$status/$(alice kernel list --json | jq '[.kernels[] | select
 
 # One that is removed while another comes into its place leaves nothing.
 alice kernel import gone --quiet --from "$WORLD/k/tree" 2>"$WORLD/err"
-contains "a kernel that is removed before it is replaced" "$(tar cC "$WORLD/k/tree" boot lib | as alice python3 "$PWD/tests/e2e/replace.py" gone)" "was deleted meanwhile"
+contains "a kernel that is removed before it is replaced" "$(tar cC "$WORLD/k/tree" boot lib | as alice python3 "$WORLD/replace.py" gone)" "was deleted meanwhile"
 equal "leaves nothing" "$(ls "$(state alice)/kernels")" "$(alice kernel list --json | jq -r '.kernels[].id')"
 
 # A download that is interrupted leaves nothing either.

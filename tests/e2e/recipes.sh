@@ -28,7 +28,7 @@ base_root() {
     echo 'root:!:19000:0:::::' >"$root/etc/shadow"
     echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 }
-keep_root() { tar -C "$2" --numeric-owner -c . | (exec runuser -u alice -- env -i HOME=/home/alice python3 tests/e2e/import.py "$1" '{}'); }
+keep_root() { tar -C "$2" --numeric-owner -c . | (exec runuser -u alice -- env -i HOME=/home/alice python3 "$WORLD/import.py" "$1" '{}'); }
 
 # guest_of NAME INIT: it boots through its own init, a service of it runs, and it powers off by itself.
 guest_of() {

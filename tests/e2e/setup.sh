@@ -3,6 +3,9 @@
 # kernel for real, bob starts from a copy of her store.
 # shellcheck shell=bash
 
+# What the accounts run themselves: this tree may lie where only its owner comes.
+install -m 0644 tests/e2e/import.py tests/e2e/replace.py "$WORLD/"
+
 # as ACCOUNT COMMAND...: in the world's network. outside ACCOUNT COMMAND...: in
 # the machine's, for what needs Debian's mirror.
 as() {
