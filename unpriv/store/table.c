@@ -240,7 +240,7 @@ static int busy(sqlite3 *db, const struct table *t, const char *id, const char *
     return r;
 }
 
-/* The lock is held. -EBUSY, without a sentence: something refers to it. */
+/* The lock is held. 1, without a sentence: something refers to it. */
 static int drop_record(sqlite3 *db, struct table *t, const char *id, struct err *e) {
     int r = 0;
     sqlite3_stmt *query = query_of(db, t, QUERY_DELETE);
@@ -248,7 +248,7 @@ static int drop_record(sqlite3 *db, struct table *t, const char *id, struct err 
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
     if (code == SQLITE_CONSTRAINT)
-        r = -EBUSY;
+        r = 1;
     else if (code != SQLITE_DONE)
         r = store_failed(e);
     else if (sqlite3_changes(db) == 0)
@@ -274,7 +274,7 @@ static int replace_record(sqlite3 *db, struct table *t, const char *id, const vo
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return store_failed(e);
     int r = drop_record(db, t, id, e);
-    *kept = r == -EBUSY;
+    *kept = r == 1;
     if (*kept)
         r = give_id_as_name(db, t, id, e);
     if (r == 0)
@@ -297,7 +297,7 @@ int table_delete(struct table *t, const char *id, const char *user_query, enum t
     sqlite3 *db = store_lock();
     store_hurry(when);
     int r = drop_record(db, t, id, e);
-    if (r == -EBUSY)
+    if (r == 1)
         r = user_query ? busy(db, t, id, user_query, e) : store_failed(e);
     store_hurry(TABLE_NOW);
     store_unlock();
